@@ -1,0 +1,603 @@
+"""One family of errors: each holds its facts, says them in its own sentence, and can travel."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import traceback
+from enum import Enum
+
+import pytest
+
+import jobstate
+from jobstate import (
+    JOB_LIFECYCLE,
+    BadArgument,
+    CallbackNotFound,
+    GuardRefused,
+    HookFailed,
+    InvalidJobId,
+    InvalidLifecycle,
+    Job,
+    JobAbandoned,
+    JobFailed,
+    JobRevoked,
+    JobStateError,
+    JobStatus,
+    LifecycleSealed,
+    NothingToDefer,
+    OutcomeUndeclared,
+    ReentrantTrigger,
+    ReentrantWait,
+    Refused,
+    ReportRefused,
+    RevokeCause,
+    Transition,
+    TransitionRefused,
+    UnknownStatus,
+    UnknownTrigger,
+    Unreachable,
+    UnsupportedDefinition,
+    WouldBlock,
+    WrongThread,
+    _errors,
+)
+
+
+class Light(Enum):
+    """Statuses of one's own whose values differ from their names."""
+
+    GREEN = "go"
+    RED = 1
+
+
+STARTED = Transition("j1", 3, "start", JobStatus.RETRY, JobStatus.STARTED, 1.5, attempt=2)
+SWITCHED = Transition("j2", 1, "stop", Light.GREEN, Light.RED, 1.5, attempt=0)
+
+# Every error of the page with the whole of what it says.
+SENTENCES: list[tuple[JobStateError, str]] = [
+    (
+        TransitionRefused("j1", JobStatus.PENDING, "succeed", ["start", "fail", "revoke"]),
+        "job j1 is PENDING: cannot succeed; possible: fail, revoke, start",
+    ),
+    (
+        TransitionRefused("j1", Light.RED, "stop", []),
+        "job j1 is RED: cannot stop; possible: nothing: it is final",
+    ),
+    (
+        TransitionRefused("j1", "PAUSED", "stop", {"resume": 1}),
+        "job j1 is PAUSED: cannot stop; possible: resume",
+    ),
+    (
+        GuardRefused(
+            "j1", JobStatus.STARTED, "revoke", [(JobStatus.REVOKED, "can_revoke_started", "False")]
+        ),
+        "job j1 is STARTED: cannot revoke: "
+        "guard can_revoke_started of the way to REVOKED answered False",
+    ),
+    (
+        GuardRefused(
+            "j1",
+            Light.GREEN,
+            "switch",
+            [(Light.RED, "dark", "None"), (Light.GREEN, "day", "'yes'")],
+        ),
+        "job j1 is GREEN: cannot switch: guard dark of the way to RED answered None; "
+        "guard day of the way to GREEN answered 'yes'",
+    ),
+    (
+        UnknownTrigger("job", "strat", ["succeed", "start", "fail"]),
+        "lifecycle job has no trigger 'strat' (did you mean 'start'?); "
+        "it has: fail, start, succeed",
+    ),
+    (
+        UnknownTrigger("job", "pause", ["start"]),
+        "lifecycle job has no trigger 'pause'; it has: start",
+    ),
+    (
+        UnknownTrigger("idle", "pause", []),
+        "lifecycle idle has no trigger 'pause'; it has: none",
+    ),
+    (
+        UnknownStatus("job", "STARTING", ["PENDING", "STARTED"]),
+        "lifecycle job has no status 'STARTING' (did you mean 'STARTED'?); "
+        "it has: PENDING, STARTED",
+    ),
+    (
+        UnknownStatus("job", Light.GREEN, ["PENDING", "STARTED"]),
+        "lifecycle job has no status 'GREEN'; it has: PENDING, STARTED",
+    ),
+    (
+        UnknownStatus("job", 7, ["PENDING"]),
+        "lifecycle job has no status '7'; it has: PENDING",
+    ),
+    (
+        BadArgument("j1", "retry(delay=-1)", "delay must be a number of seconds from 0 on"),
+        "job j1: retry(delay=-1): delay must be a number of seconds from 0 on",
+    ),
+    (
+        InvalidJobId("a b"),
+        "'a b' cannot name a job: use 1 to 128 ASCII letters, digits, '_' and '-'",
+    ),
+    (
+        InvalidJobId(7),
+        "7 cannot name a job: use 1 to 128 ASCII letters, digits, '_' and '-'",
+    ),
+    (
+        ReentrantTrigger("j1", JobStatus.STARTED, "succeed"),
+        "job j1 is STARTED and in the middle of a transition that this very task runs: succeed "
+        "would wait for itself; use job.defer('succeed') to have it run right after the present "
+        "transition",
+    ),
+    (
+        ReentrantWait("j1", JobStatus.STARTED),
+        "job j1 is STARTED and in the middle of a transition that this very task runs: the wait "
+        "would never end; wait in another task",
+    ),
+    (
+        WouldBlock("j1", "start", "its journal must be written"),
+        "job j1: start cannot be done at once: its journal must be written",
+    ),
+    (
+        NothingToDefer("j1", JobStatus.PENDING, "start"),
+        "job j1 is PENDING and in no transition that start could follow: await job.start(…) "
+        "instead of deferring it",
+    ),
+    (
+        WrongThread("j1", "asyncio event loop 0x1", "thread Thread-1 of process 7"),
+        "job j1 belongs to asyncio event loop 0x1, and this is thread Thread-1 of process 7; from "
+        "a worker thread use anyio.from_thread.run(job.start), from any other thread pass it the "
+        "token=anyio.lowlevel.current_token() taken in the job's own loop",
+    ),
+    (
+        HookFailed(STARTED, [ValueError("paper"), OSError(5, "jam")]),
+        "job j1 is STARTED: start was committed, and hooks after it failed (2 sub-exceptions)",
+    ),
+    (
+        HookFailed(SWITCHED, [ValueError("bulb")]),
+        "job j2 is RED: stop was committed, and hooks after it failed (1 sub-exception)",
+    ),
+    (
+        ReportRefused("j1", JobStatus.PENDING, "only a job that is STARTED can report"),
+        "job j1 is PENDING: report refused: only a job that is STARTED can report",
+    ),
+    (
+        Unreachable("j1", JobStatus.SUCCESS, [JobStatus.FAILURE, JobStatus.REVOKED], 0),
+        "job j1 is SUCCESS: it can never reach FAILURE or REVOKED",
+    ),
+    (
+        Unreachable("j1", Light.RED, [Light.GREEN], 4),
+        "job j1 is RED: it can never reach GREEN after version 4",
+    ),
+    (
+        JobAbandoned("j1", JobStatus.STARTED, "the connection is closed"),
+        "job j1 was STARTED when it was abandoned: the connection is closed",
+    ),
+    (
+        JobFailed("j1", JobStatus.FAILURE, "ValueError", "no such column", 3),
+        "job j1 ended FAILURE after 3 attempts: ValueError: no such column",
+    ),
+    (
+        JobFailed("j1", "BROKEN", None, "no such column", 1),
+        "job j1 ended BROKEN after 1 attempt: no such column",
+    ),
+    (
+        JobFailed("j1", Light.RED, "ValueError", "", 0),
+        "job j1 ended RED after 0 attempts: ValueError",
+    ),
+    (
+        JobFailed("j1", JobStatus.FAILURE, None, None, 2),
+        "job j1 ended FAILURE after 2 attempts: no reason was given",
+    ),
+    (
+        JobRevoked("j1", JobStatus.REVOKED, "not needed", RevokeCause.USER, 1),
+        "job j1 ended REVOKED by USER: not needed",
+    ),
+    (
+        JobRevoked("j1", Light.RED, "", None, 0),
+        "job j1 ended RED: no reason was given",
+    ),
+    (
+        OutcomeUndeclared("j1", Light.RED),
+        "job j1 ended RED, and its lifecycle does not say what that means: "
+        "declare it, as in Lifecycle(…, means={'RED': JobStatus.SUCCESS})",
+    ),
+    (
+        InvalidLifecycle("print", ["state A cannot be reached from B", "no state is final"]),
+        "lifecycle print cannot be built:\n"
+        "  - state A cannot be reached from B\n"
+        "  - no state is final",
+    ),
+    (
+        UnsupportedDefinition("print", ["it has nested or parallel states"]),
+        "lifecycle print cannot behave as its transitions machine does:\n"
+        "  - it has nested or parallel states",
+    ),
+    (
+        LifecycleSealed("job"),
+        "lifecycle job is sealed: jobs rely on it as it is; add guards and hooks to a "
+        "lifecycle.derive() before its first job",
+    ),
+    (
+        CallbackNotFound("Job", "has_attempt_left", ["fail", "has_attempts_left"]),
+        "callback 'has_attempt_left' is neither an attribute of Job (did you mean "
+        "'has_attempts_left'?) nor the dotted name of something that can be imported",
+    ),
+    (
+        CallbackNotFound("Job", "mail.send", []),
+        "callback 'mail.send' is neither an attribute of Job "
+        "nor the dotted name of something that can be imported",
+    ),
+]
+
+ALL = [
+    pytest.param(error, id=f"{type(error).__name__}-{number}")
+    for number, (error, _) in enumerate(SENTENCES)
+]
+
+BASES = {JobStateError, Refused, _errors._Problems}
+
+# What else an error is, for code that knows nothing of this package.
+ALSO = {
+    BadArgument: TypeError,
+    CallbackNotFound: AttributeError,
+    HookFailed: ExceptionGroup,
+    InvalidJobId: ValueError,
+    InvalidLifecycle: ValueError,
+    ReportRefused: ValueError,
+    UnknownStatus: ValueError,
+    UnknownTrigger: AttributeError,
+    UnsupportedDefinition: ValueError,
+}
+
+
+def defined():
+    """Return every error class that the page defines."""
+    return {
+        each
+        for each in vars(_errors).values()
+        if inspect.isclass(each)
+        and issubclass(each, BaseException)
+        and each.__module__ == _errors.__name__
+    }
+
+
+def facts(error):
+    """Return all that an error holds and says; exceptions in it by what they hold and say."""
+    held = {name: value for name, value in vars(error).items() if name != "__notes__"}
+    if isinstance(error, BaseExceptionGroup):
+        held["exceptions"] = [(type(each), facts(each)) for each in error.exceptions]
+    return {"sentence": str(error), **held}
+
+
+# --- the table ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"), SENTENCES, ids=[type(error).__name__ for error, _ in SENTENCES]
+)
+def test_says_its_facts_in_a_sentence(error, sentence):
+    """An error says which job, how it stands, what was asked and what is possible."""
+    assert str(error) == sentence
+
+
+def test_the_table_is_complete():
+    """Every error class of the page stands in the table, but for the bases, never raised."""
+    assert {type(error) for error, _ in SENTENCES} == defined() - BASES
+
+
+def test_the_bases_are_never_raised():
+    """A base has classes below it, and the table has an instance of each of these alone."""
+    assert {base for each in defined() for base in each.__bases__} & defined() == BASES
+
+
+def test_one_family():
+    """Every error of the page is a JobStateError, which is an ordinary exception."""
+    assert all(issubclass(each, JobStateError) for each in defined())
+    assert JobStateError.__bases__ == (Exception,)
+
+
+def test_every_error_is_public():
+    """Whatever can be raised can be caught by a name that `jobstate` gives."""
+    public = {each for each in defined() if not each.__name__.startswith("_")}
+    assert public == {getattr(jobstate, each.__name__) for each in public}
+    assert {each.__name__ for each in public} <= set(jobstate.__all__)
+    assert defined() - public == {_errors._Problems}
+
+
+def test_what_else_an_error_is():
+    """A caller that knows the built-in exceptions alone can still tell what is wrong."""
+    family = (JobStateError, Refused, _errors._Problems, Exception, BaseException, object)
+    others = {
+        each: set(each.__mro__[1:]) - set(family) - {BaseExceptionGroup} - set(ALSO)
+        for each in defined() - BASES
+    }
+    assert {each: kinds for each, kinds in others.items() if kinds} == {
+        each: {kind} for each, kind in ALSO.items()
+    }
+
+
+def test_a_refusal_is_one_of_two():
+    """`Refused` stands for what the lifecycle and what a guard refused, and for nothing else."""
+    assert set(Refused.__subclasses__()) == {TransitionRefused, GuardRefused}
+
+
+@pytest.mark.parametrize("error", ALL)
+def test_facts_are_attributes(error):
+    """Whatever an error was made of can be read from it, under the same name."""
+    names = list(inspect.signature(type(error)).parameters)
+    if isinstance(error, HookFailed):
+        names[names.index("failures")] = "exceptions"
+    for name, given in zip(names, error.__reduce__()[1], strict=True):
+        assert getattr(error, name) == given
+
+
+@pytest.mark.parametrize("error", ALL)
+def test_a_traceback_ends_with_the_sentence(error):
+    """What Python prints is the name of the error and its sentence."""
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    assert "".join(traceback.format_exception_only(error)).strip() == f"{name}: {error}"
+
+
+def test_collections_are_taken_as_they_are_at_that_moment():
+    """An error does not change with what it was made of; possible triggers are in order."""
+    possible, problems = ["start", "fail"], ["no state is final"]
+    refused = TransitionRefused("j1", "PENDING", "succeed", iter(possible))
+    invalid = InvalidLifecycle("print", problems)
+    possible.clear()
+    problems.clear()
+    assert refused.possible == ("fail", "start")
+    assert invalid.problems == ("no state is final",)
+
+
+def test_a_guard_refusal_names_the_first_guard_and_keeps_all():
+    """`guard` is the first one that refused; `refusals` has each candidate, in order."""
+    refusals = [("B", "is_light", "False"), ("C", "is_dark", "None")]
+    error = GuardRefused("j1", "A", "go", iter(refusals))
+    assert error.guard == "is_light"
+    assert error.refusals == tuple(refusals)
+
+
+def test_an_unsupported_definition_gives_its_reasons():
+    """`reasons` holds each reason, in order."""
+    error = UnsupportedDefinition("print", iter(["one", "two"]))
+    assert error.reasons == error.problems == ("one", "two")
+
+
+# --- travelling -----------------------------------------------------------------------------
+
+
+def by_pickle(protocol):
+    """Return what sends an error through pickle."""
+    return lambda error: pickle.loads(pickle.dumps(error, protocol))
+
+
+WAYS = [
+    *(
+        pytest.param(by_pickle(protocol), id=f"pickle{protocol}")
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)
+    ),
+    pytest.param(copy.copy, id="copy"),
+    pytest.param(copy.deepcopy, id="deepcopy"),
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("error", ALL)
+def test_travels_with_its_facts(error, way):
+    """Pickled or copied, an error is of the same class, with the same facts and sentence."""
+    arrived = way(error)
+    assert arrived is not error
+    assert type(arrived) is type(error)
+    assert facts(arrived) == facts(error)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", sorted(defined() - BASES, key=repr))
+def test_travels_with_its_notes(kind, way):
+    """A note that was added to an error goes where the error goes."""
+    error = copy.copy(next(error for error, _ in SENTENCES if type(error) is kind))
+    error.add_note("while printing page 3")
+    assert way(error).__notes__ == ["while printing page 3"]
+
+
+# --- suggestions ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("strat", "start"),
+        ("sucede", "succeed"),
+        ("Start", "start"),
+        ("restart", "start"),
+        ("on_enter_STARTED", None),
+        ("pause", None),
+        ("", None),
+    ],
+)
+def test_a_near_trigger_is_suggested(asked, meant):
+    """Where a trigger of nearly that name exists, the error asks whether it was meant."""
+    with pytest.raises(UnknownTrigger) as caught:
+        Job("j1").can(asked)
+    assert (caught.value.lifecycle, caught.value.trigger) == ("job", asked)
+    assert caught.value.known == tuple(sorted(JOB_LIFECYCLE.triggers))
+    assert ("did you mean" in str(caught.value)) is (meant is not None)
+    if meant is not None:
+        assert f"(did you mean {meant!r}?)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("SUCESS", "SUCCESS"), ("Failure", None), ("FAILED", "FAILURE"), (Light.GREEN, None)],
+)
+def test_a_near_status_is_suggested(asked, meant):
+    """Where a status of nearly that name exists, the error asks whether it was meant."""
+    with pytest.raises(UnknownStatus) as caught:
+        JOB_LIFECYCLE.meaning(asked)
+    assert (caught.value.lifecycle, caught.value.status) == ("job", asked)
+    assert caught.value.known == tuple(JobStatus)
+    assert ("did you mean" in str(caught.value)) is (meant is not None)
+    if meant is not None:
+        assert f"(did you mean {meant!r}?)" in str(caught.value)
+
+
+# --- long ids -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["x" * 129, "x" * 1_000_000, b"x" * 500, [1] * 500])
+def test_a_long_id_is_shortened(given):
+    """What cannot name a job is shown by its beginning, however long it is; it is kept whole."""
+    error = InvalidJobId(given)
+    assert str(error).startswith(f"{repr(given)[:60]}… (")
+    assert len(str(error)) < 160
+    assert error.job_id is given
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 57 + "!"])
+def test_a_short_id_is_shown_whole(given):
+    """What fits on a line is shown as Python writes it."""
+    assert str(InvalidJobId(given)).startswith(f"{given!r} cannot name a job")
+
+
+# --- the group of what hooks raised ---------------------------------------------------------
+
+
+def failed(*failures):
+    """Return the group of these failures, as it was raised."""
+    try:
+        raise HookFailed(STARTED, failures) from OSError("cause")
+    except HookFailed as error:
+        error.add_note("note")
+        return error
+
+
+def test_hook_failed_is_a_group_of_what_the_hooks_raised():
+    """It holds the very exceptions, in order, and the transition that was committed."""
+    failures = [ValueError("one"), OSError("two")]
+    error = HookFailed(STARTED, failures)
+    assert error.exceptions == tuple(failures)
+    assert error.exceptions[0] is failures[0]
+    assert error.transition is STARTED
+
+
+def test_hook_failed_holds_exceptions_alone():
+    """An interrupt is no failure of a hook, and a group of nothing is none."""
+    with pytest.raises(TypeError):
+        HookFailed(STARTED, [KeyboardInterrupt()])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="non-empty"):
+        HookFailed(STARTED, [])
+
+
+def test_split_keeps_the_transition():
+    """Both parts of a split are of the same class, know the transition, and lose no context."""
+    whole = failed(ValueError("one"), OSError("two"), ValueError("three"))
+    parts = whole.split(ValueError)
+    assert [type(part) for part in parts] == [HookFailed, HookFailed]
+    assert [[str(each) for each in part.exceptions] for part in parts] == [
+        ["one", "three"],
+        ["two"],
+    ]
+    for part in parts:
+        assert part.transition is STARTED
+        assert part.message == whole.message
+        assert part.__cause__ is whole.__cause__
+        assert part.__traceback__ is whole.__traceback__
+        assert part.__notes__ == ["note"]
+
+
+def test_split_of_all_or_nothing():
+    """Where everything fits, or nothing does, the other part is none."""
+    whole = failed(ValueError("one"))
+    assert whole.split(HookFailed) == (whole, None)
+    part, nothing = whole.split(ValueError)
+    assert (type(part), part.transition, nothing) == (HookFailed, STARTED, None)
+    nothing, part = whole.split(OSError)
+    assert (type(part), part.transition, nothing) == (HookFailed, STARTED, None)
+
+
+def test_subgroup_keeps_the_transition():
+    """A part picked by a predicate is of the same class and knows the transition."""
+    part = failed(ValueError("one"), OSError("two")).subgroup(lambda e: str(e) == "two")
+    assert type(part) is HookFailed
+    assert part.transition is STARTED
+    assert [str(each) for each in part.exceptions] == ["two"]
+
+
+def test_except_star_keeps_the_transition():
+    """What `except*` handles and what it passes on are both groups with the transition."""
+    whole = failed(ValueError("one"), OSError("two"))
+    handled: list[ExceptionGroup[ValueError]] = []
+
+    def handle_what_fits():
+        try:
+            raise whole
+        except* ValueError as part:
+            handled.append(part)
+
+    with pytest.raises(HookFailed) as caught:
+        handle_what_fits()
+    (part,) = handled
+    assert type(part) is HookFailed
+    assert part.transition is caught.value.transition is STARTED
+    assert [str(each) for each in (*part.exceptions, *caught.value.exceptions)] == ["one", "two"]
+
+
+def test_derive_makes_the_same_group_of_others():
+    """`derive` keeps the transition and the sentence, and takes other exceptions."""
+    whole = failed(ValueError("one"))
+    others = [OSError("two"), OSError("three")]
+    derived = whole.derive(others)
+    assert type(derived) is HookFailed
+    assert derived.transition is STARTED
+    assert derived.message == whole.message
+    assert derived.exceptions == tuple(others)
+
+
+def nested():
+    """Return what a deferred trigger leaves: a group in a group, each of its own transition."""
+    return failed(ValueError("outer"), HookFailed(SWITCHED, [ValueError("inner"), OSError("two")]))
+
+
+def test_nested_groups_keep_each_its_own_transition():
+    """A group in a group is split too, and each part still knows its own transition."""
+    part, rest = nested().split(ValueError)
+    assert [str(part.exceptions[0]), part.transition] == ["outer", STARTED]
+    inner = part.exceptions[1]
+    assert [str(inner.exceptions[0]), inner.transition] == ["inner", SWITCHED]
+    (inner_rest,) = rest.exceptions
+    assert type(rest) is type(inner_rest) is HookFailed
+    assert [rest.transition, inner_rest.transition] == [STARTED, SWITCHED]
+    assert [str(each) for each in inner_rest.exceptions] == ["two"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nested_groups_travel(way):
+    """A group in a group is pickled and copied with both transitions and every exception."""
+    assert facts(way(nested())) == facts(nested())
+
+
+def test_a_group_can_be_caught_as_a_group_or_by_its_name():
+    """Both `except*` for what hooks raised and `except HookFailed` reach it."""
+    for kind in (HookFailed, JobStateError, ExceptionGroup, BaseExceptionGroup, Exception):
+        with pytest.raises(kind):
+            raise failed(ValueError("one"))
+
+
+def test_a_job_raises_one_group_of_all_that_its_hooks_raised():
+    """The caller of a trigger gets every failure after the commit, in order, and what it moved."""
+    job = Job[None]("j1")
+    failures = [ValueError("one"), OSError("two")]
+    left = iter(failures)
+
+    def fail(event):
+        raise next(left)
+
+    job.on("STARTED", fail)
+    job.on("start", fail)
+    with pytest.raises(HookFailed) as caught:
+        job.start_nowait()
+    assert caught.value.exceptions == tuple(failures)
+    assert caught.value.transition is job.history[0]
+    assert job.status is JobStatus.STARTED
