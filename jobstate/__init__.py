@@ -1,0 +1,89 @@
+"""Jobs with a declared lifecycle: driven from anywhere, awaited without polling."""
+
+from ._errors import (
+    BadArgument,
+    CallbackNotFound,
+    GuardRefused,
+    HookFailed,
+    InvalidJobId,
+    InvalidLifecycle,
+    JobAbandoned,
+    JobFailed,
+    JobRevoked,
+    JobStateError,
+    LifecycleSealed,
+    NothingToDefer,
+    OutcomeUndeclared,
+    ReentrantTrigger,
+    ReentrantWait,
+    Refused,
+    ReportRefused,
+    TransitionRefused,
+    UnknownStatus,
+    UnknownTrigger,
+    Unreachable,
+    UnsupportedDefinition,
+    WouldBlock,
+    WrongThread,
+)
+from ._job import Job, Registration
+from ._jobs import AsCompleted, all_completed, as_completed, first_completed
+from ._lifecycle import JOB_LIFECYCLE, EdgeInfo, Lifecycle
+from ._observers import add_observer, remove_observer
+from ._records import ErrorInfo, Outcome, Progress, Snapshot, Transition
+from ._status import JobStatus, RevokeCause
+from ._table import TransitionEvent
+from ._waiting import Changes
+from .observability.structlog import StructlogObserver
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "JOB_LIFECYCLE",
+    "AsCompleted",
+    "BadArgument",
+    "CallbackNotFound",
+    "Changes",
+    "EdgeInfo",
+    "ErrorInfo",
+    "GuardRefused",
+    "HookFailed",
+    "InvalidJobId",
+    "InvalidLifecycle",
+    "Job",
+    "JobAbandoned",
+    "JobFailed",
+    "JobRevoked",
+    "JobStateError",
+    "JobStatus",
+    "Lifecycle",
+    "LifecycleSealed",
+    "NothingToDefer",
+    "Outcome",
+    "OutcomeUndeclared",
+    "Progress",
+    "ReentrantTrigger",
+    "ReentrantWait",
+    "Refused",
+    "Registration",
+    "ReportRefused",
+    "RevokeCause",
+    "Snapshot",
+    "StructlogObserver",
+    "Transition",
+    "TransitionEvent",
+    "TransitionRefused",
+    "UnknownStatus",
+    "UnknownTrigger",
+    "Unreachable",
+    "UnsupportedDefinition",
+    "WouldBlock",
+    "WrongThread",
+    "add_observer",
+    "all_completed",
+    "as_completed",
+    "first_completed",
+    "remove_observer",
+]
+
+add_observer(StructlogObserver())

@@ -1,0 +1,104 @@
+"""What the arguments of a trigger leave on the job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from traceback import format_exception
+from typing import Any
+
+from ._errors import BadArgument
+from ._records import ErrorInfo
+from ._status import RevokeCause
+
+UNSET: Any = object()
+"""Stands for a result that was not given, since ``None`` is a result too."""
+
+_FIRST_ARGUMENT = {"succeed": "result", "fail": "error", "retry": "error", "revoke": "reason"}
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a job remembers of the trigger that moved it."""
+
+    result: Any = UNSET
+    error: ErrorInfo | None = None
+    reason: str = ""
+    cause: RevokeCause | None = None
+    delay: float | None = None
+
+
+NO_EFFECTS = Effects()
+BARE_EFFECTS = {"revoke": Effects(cause=RevokeCause.USER)}
+"""What triggers leave on the job that are called without arguments, unless that is nothing."""
+
+
+def effects_of(job_id: str, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Effects:
+    """Return what a trigger called with these arguments leaves on the job.
+
+    ``result``, ``error``, ``reason``, ``cause`` and ``delay`` are remembered, of any trigger;
+    everything else is for guards and hooks alone.
+
+    Raises:
+        BadArgument: one of them is of the wrong kind.
+    """
+    first = _FIRST_ARGUMENT.get(trigger)
+    given = {first: args[0], **kwargs} if first and args else kwargs
+
+    def refuse(name: str, wanted: str) -> BadArgument:
+        return BadArgument(job_id, f"{trigger}({name}={given[name]!r})", f"{name} must be {wanted}")
+
+    error = given.get("error")
+    if isinstance(error, (BaseException, str)):
+        error = error_info(error)
+    elif error is not None and not isinstance(error, ErrorInfo):
+        raise refuse("error", "an exception, or text")
+    reason = given.get("reason", "")
+    if not isinstance(reason, str):
+        raise refuse("reason", "text")
+    delay = given.get("delay")
+    if delay is not None and not is_number(delay, at_least=0):
+        raise refuse("delay", "a number of seconds from 0 on, or None")
+    cause = given.get("cause")
+    if cause is None and trigger == "revoke":
+        cause = RevokeCause.USER
+    try:
+        cause = None if cause is None else RevokeCause(cause)
+    except ValueError:
+        raise refuse("cause", f"one of {', '.join(RevokeCause)}") from None
+    return Effects(
+        given.get("result", UNSET),
+        error,
+        reason or _sentence(error),
+        cause,
+        None if delay is None else float(delay),
+    )
+
+
+def is_number(value: object, *, at_least: float, at_most: float = float("inf")) -> bool:
+    """Whether *value* is a finite number within these bounds; ``True`` is no number."""
+    try:
+        number = float(value)  # type: ignore[arg-type]  # what is no number raises
+    except (TypeError, ValueError, OverflowError):
+        return False
+    if isinstance(value, (str, bytes, bytearray, bool)):
+        return False
+    return isfinite(number) and at_least <= number <= at_most
+
+
+def error_info(error: BaseException | str) -> ErrorInfo:
+    """Return an error as text."""
+    if isinstance(error, str):
+        return ErrorInfo("", error)
+    kind = type(error)
+    home = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    trace = "".join(format_exception(error)) if error.__traceback__ else ""
+    try:
+        message = str(error)
+    except Exception:
+        message = "(what it says cannot be told)"
+    return ErrorInfo(f"{home}{kind.__qualname__}", message, trace)
+
+
+def _sentence(error: ErrorInfo | None) -> str:
+    return "" if error is None else ": ".join(filter(None, (error.reason, error.message)))

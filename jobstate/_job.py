@@ -1,0 +1,385 @@
+"""A job: what moves it, and what waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from inspect import isawaitable, iscoroutine
+from typing import Any
+
+from ._arguments import BARE_EFFECTS, NO_EFFECTS, Effects, effects_of
+from ._errors import (
+    BadArgument,
+    JobAbandoned,
+    NothingToDefer,
+    ReentrantTrigger,
+    UnknownTrigger,
+    WouldBlock,
+)
+from ._loop import at_once, running_loop
+from ._observers import tell_transitioned, who_listens
+from ._records import Outcome, S, T, Transition
+from ._standing import Own, Standing
+from ._status import RevokeCause
+from ._table import Callback, Hook, TransitionEvent, hook_callback
+from ._transit import check_at_once, run
+from ._turn import Turn
+from ._waiting import Changes, each, until_ended, until_reached
+
+
+class Registration:
+    """A hook on one job; `remove` takes it off again."""
+
+    __slots__ = ("_callback", "_hooks")
+
+    def __init__(self, hooks: list[Callback], callback: Callback) -> None:
+        self._hooks, self._callback = hooks, callback
+
+    def remove(self) -> None:
+        """Take the hook off. Doing so again does nothing."""
+        if self._callback in self._hooks:
+            self._hooks.remove(self._callback)
+
+
+class Job(Standing[T, S]):
+    """One piece of long-running work, and where it stands.
+
+    A job belongs to the event loop in which it is made or, made where none runs, to the first
+    one that uses it. It is moved by its triggers, awaited without polling, and never moves
+    itself. ``Job[T]`` gives a result of type ``T``; ``Job[T, S]`` has statuses of one's own.
+
+    A subclass may have methods ``on_enter_STARTED``, ``on_exit_STARTED`` and so on, and methods
+    that its lifecycle names as callbacks, as models of `transitions` do.
+
+    Args:
+        id: 1 to 128 of ``A-Z a-z 0-9 _ -``; by default 32 random hexadecimal digits.
+        name: for people; any text.
+        lifecycle: by default that of the class, which is `JOB_LIFECYCLE` unless it was declared
+            with ``class Mine(Job, lifecycle=…)``.
+        max_attempts: how often the job may be started in all; ``None`` means without limit.
+        info: anything about the job that JSON can hold; reports of progress add to it.
+        extras: details of parts of the job, where it has any.
+        journal: where each transition is written before it is committed.
+        clock: tells POSIX seconds.
+
+    Raises:
+        InvalidJobId: *id* cannot name a job.
+        BadArgument: another argument is of the wrong kind.
+    """
+
+    __slots__ = ()
+
+    def can(self, trigger: str) -> bool:
+        """Return whether the present status has such a transition. Guards are not asked.
+
+        Raises:
+            UnknownTrigger: the lifecycle has no such trigger at all.
+        """
+        return self._known(trigger) in self._state.ways
+
+    # --- triggers ---
+
+    def start(self) -> Coroutine[Any, Any, Transition[S]]:
+        """Begin an attempt: from PENDING or RETRY to STARTED. See `trigger`."""
+        return self._move("start", (), {})
+
+    def succeed(self, result: T | None = None) -> Coroutine[Any, Any, Transition[S]]:
+        """Complete the job with its result: from STARTED to SUCCESS. See `trigger`."""
+        return self._move("succeed", () if result is None else (result,), {})
+
+    def fail(self, error: BaseException | str) -> Coroutine[Any, Any, Transition[S]]:
+        """Give up: from PENDING, STARTED or RETRY to FAILURE. See `trigger`."""
+        return self._move("fail", (error,), {})
+
+    def retry(
+        self, error: BaseException | str, *, delay: float | None = None
+    ) -> Coroutine[Any, Any, Transition[S]]:
+        """End an attempt that failed: to RETRY, or to FAILURE if none is left. See `trigger`.
+
+        *delay* is in seconds; it is recorded for whoever starts the next attempt.
+        """
+        return self._move("retry", (error,), {} if delay is None else {"delay": delay})
+
+    def requeue(self) -> Coroutine[Any, Any, Transition[S]]:
+        """Put the job back in line: from STARTED or RETRY to PENDING. See `trigger`."""
+        return self._move("requeue", (), {})
+
+    def revoke(
+        self, reason: str = "", *, cause: RevokeCause = RevokeCause.USER
+    ) -> Coroutine[Any, Any, Transition[S]]:
+        """Cancel the job: from PENDING or RETRY to REVOKED. See `trigger`.
+
+        From STARTED it is refused on behalf of a user, unless the lifecycle was derived with
+        ``cancel_started=True``.
+        """
+        return self._move("revoke", *_revoke_arguments(reason, cause))
+
+    def trigger(
+        self, trigger: str, /, *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, Transition[S]]:
+        """Move the job by a trigger of its lifecycle, at its turn, and return what was committed.
+
+        Arguments are for guards and hooks; ``result=``, ``error=``, ``reason=``, ``cause=`` and
+        ``delay=`` are recorded as well. Without hooks, and if nobody else moves the job, it
+        returns at once. Cancelled before the commit, the job is as it was; cancelled after it,
+        the hooks run to their end first.
+
+        Raises:
+            TransitionRefused: the present status has no such transition.
+            GuardRefused: a guard did not let it.
+            UnknownTrigger: the lifecycle has no such trigger.
+            BadArgument: an argument cannot be recorded.
+            CallbackNotFound: a callback given by name is not there.
+            HookFailed: it was committed, and hooks after the commit raised.
+            ReentrantTrigger: called in a hook of the same job; use `defer`.
+            WrongThread: called outside the job's event loop.
+        """
+        return self._move(trigger, args, kwargs)
+
+    def start_nowait(self) -> Transition[S]:
+        """Do as `start`, at once or not at all. See `trigger_nowait`."""
+        return self._move_now("start", (), {})
+
+    def succeed_nowait(self, result: T | None = None) -> Transition[S]:
+        """Do as `succeed`, at once or not at all. See `trigger_nowait`."""
+        return self._move_now("succeed", () if result is None else (result,), {})
+
+    def fail_nowait(self, error: BaseException | str) -> Transition[S]:
+        """Do as `fail`, at once or not at all. See `trigger_nowait`."""
+        return self._move_now("fail", (error,), {})
+
+    def retry_nowait(
+        self, error: BaseException | str, *, delay: float | None = None
+    ) -> Transition[S]:
+        """Do as `retry`, at once or not at all. See `trigger_nowait`."""
+        return self._move_now("retry", (error,), {} if delay is None else {"delay": delay})
+
+    def requeue_nowait(self) -> Transition[S]:
+        """Do as `requeue`, at once or not at all. See `trigger_nowait`."""
+        return self._move_now("requeue", (), {})
+
+    def revoke_nowait(
+        self, reason: str = "", *, cause: RevokeCause = RevokeCause.USER
+    ) -> Transition[S]:
+        """Do as `revoke`, at once or not at all. See `trigger_nowait`."""
+        return self._move_now("revoke", *_revoke_arguments(reason, cause))
+
+    def trigger_nowait(self, trigger: str, /, *args: Any, **kwargs: Any) -> Transition[S]:
+        """Move the job as `trigger` does, at once or not at all.
+
+        Raises:
+            WouldBlock: the job is in mid-transition, a hook is async, or a journal must be
+                written; nothing has changed.
+            TransitionRefused, GuardRefused, UnknownTrigger, BadArgument, HookFailed,
+            ReentrantTrigger, WrongThread: as `trigger` raises them.
+        """
+        return self._move_now(trigger, args, kwargs)
+
+    def defer(self, trigger: str, /, *args: Any, **kwargs: Any) -> None:
+        """Have a trigger run right after the transition under way, before its call returns.
+
+        For hooks, which cannot wait for their own job. If the transition is not committed, the
+        trigger is not run; if the trigger is refused, the call of the transition under way tells.
+
+        Raises:
+            NothingToDefer: no transition is under way.
+            UnknownTrigger: the lifecycle has no such trigger.
+            BadArgument: an argument cannot be recorded.
+            WrongThread: called outside the job's event loop.
+        """
+        self._check_home()
+        effects = self._effects(self._known(trigger), args, kwargs)
+        if self._turn is None:
+            raise NothingToDefer(self.id, self.status, trigger)
+        self._turn.deferred.append((trigger, args, kwargs, effects))
+
+    def on(self, status_or_trigger: S | str, hook: Hook) -> Registration:
+        """Add a hook to this one job, and return what removes it.
+
+        It is called with the `TransitionEvent`: on a status after the lifecycle's own hooks on
+        entering it, on a trigger after the lifecycle's own hooks after it. If the job has already
+        ended in that status, it is called now.
+
+        Raises:
+            UnknownTrigger: the lifecycle has neither such a status nor such a trigger.
+            TypeError: the hook cannot be called with one argument.
+            WouldBlock: the job has already ended in that status, and the hook is async.
+            WrongThread: called outside the job's event loop.
+        """
+        self._check_home()
+        callback = hook_callback(hook, f"job {self.id}")
+        place = self._lifecycle._status_or_trigger(status_or_trigger)
+        if self._own is None:
+            self._own = Own(None)
+        hooks = self._own.hooks.setdefault(place, [])
+        if self._state.final and place == ("status", self._state.name):
+            answer = None if callback.may_wait(self) else callback(self._last_event())
+            if callback.may_wait(self) or isawaitable(answer):
+                if iscoroutine(answer):
+                    answer.close()
+                why = f"the job has ended so, and {callback.name} is async: await it yourself"
+                raise WouldBlock(self.id, f"a hook on {self._state.name}", why)
+        hooks.append(callback)
+        return Registration(hooks, callback)
+
+    # --- waiting ---
+
+    async def completed(self) -> Outcome[T, S]:
+        """Return how the job ended, once it has; at once if it has already.
+
+        It never raises for how the job ended. Cancelling it does not touch the job.
+
+        Raises:
+            JobAbandoned: what the job depended on has gone, so that it may never end.
+            ReentrantWait: called in a hook of the same job, which would wait for itself.
+            WrongThread: called outside the job's event loop.
+        """
+        self._check_home()
+        if not self._state.final:
+            await until_ended(self)
+        return self._ended()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._value().__await__()
+
+    async def _value(self) -> T:
+        return (await self.completed()).value()
+
+    async def reached(self, *statuses: S | str, after: int = 0) -> Transition[S]:
+        """Return the first transition that entered one of *statuses*, once there is one.
+
+        At once if it lies in the past, after version *after*. Being made in a status is not
+        entering it. Cancelling it does not touch the job.
+
+        Raises:
+            Unreachable: the job can no longer enter any of them.
+            UnknownStatus: the lifecycle has no such status.
+            JobAbandoned, ReentrantWait, WrongThread: as `completed` raises them.
+        """
+        self._check_home()
+        if not statuses:
+            raise BadArgument(self.id, "reached()", "say which statuses to wait for")
+        states = [self._lifecycle._state(self._table, status) for status in statuses]
+        return await until_reached(
+            self,
+            frozenset(state.name for state in states),
+            tuple(state.value for state in states),
+            self._checked_version(after),
+        )
+
+    def changes(self, after: int = 0) -> Changes[S]:
+        """Return a stream of every transition after version *after*, and of progress.
+
+        ``async with job.changes() as changes: async for change in changes: …``; a change is a
+        `Transition` or a `Progress`. See `Changes`.
+        """
+        self._check_home()
+        return Changes(self, self._checked_version(after))
+
+    def abandon(self, reason: str) -> None:
+        """Wake every wait for this job with an error: what the job depends on has gone.
+
+        For whoever drives jobs from elsewhere and cannot go on. Waits to come fail as well, until
+        the job is final; the job itself stays as it is and can still be moved.
+
+        Raises:
+            WrongThread: called outside the job's event loop.
+        """
+        self._check_home()
+        self._abandoned = JobAbandoned(self.id, self.status, reason)
+        for listener in (*each(self._at_end), *each(self._at_step)):
+            listener.ended(self)
+
+    # --- moving ---
+
+    async def _move(
+        self, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Transition[S]:
+        if running_loop() is not self._home:
+            self._check_home()
+        effects = self._effects(trigger, args, kwargs)
+        turn = self._turn
+        if turn is None:
+            transition = self._stepped(trigger, effects)
+            if transition is not None:
+                return transition
+            self._turn = turn = Turn()
+        else:
+            self._check_not_mine(self._known(trigger), turn)
+            await turn.wait(self._release)
+        try:
+            return await run(self, trigger, args, kwargs, effects, turn)
+        finally:
+            self._release()
+
+    def _move_now(
+        self, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Transition[S]:
+        if running_loop() is not self._home:
+            self._check_home()
+        effects = self._effects(trigger, args, kwargs)
+        turn = self._turn
+        if turn is not None:
+            self._check_not_mine(self._known(trigger), turn)
+            raise WouldBlock(self.id, trigger, "it is in the middle of another transition")
+        transition = self._stepped(trigger, effects)
+        if transition is not None:
+            return transition
+        check_at_once(self, trigger)
+        self._turn = turn = Turn(at_once=True)
+        try:
+            return at_once(run(self, trigger, args, kwargs, effects, turn))
+        finally:
+            self._release()
+
+    def _effects(self, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Effects:
+        if args or kwargs:
+            return effects_of(self.id, trigger, args, kwargs)
+        return BARE_EFFECTS.get(trigger, NO_EFFECTS)
+
+    def _stepped(self, trigger: str, effects: Effects) -> Transition[S] | None:
+        """Move the job in a single step, where nothing at all is to be called meanwhile."""
+        way = self._state.ways.get(trigger)
+        if way is None:
+            self._known(trigger)
+        elif way.plain is not None and self._own is None:
+            transition: Transition[S] = self._drafted(way.plain, effects)
+            self._commit(way.plain, transition, effects)
+            listening = who_listens()
+            if listening:
+                self._turn = Turn(at_once=True)  # who listens must not steer
+                try:
+                    tell_transitioned(listening, self, transition)
+                finally:
+                    self._release()
+            return transition
+        return None
+
+    def _check_not_mine(self, trigger: str, turn: Turn) -> None:
+        if turn.is_mine:
+            raise ReentrantTrigger(self.id, self.status, trigger)
+
+    def _release(self) -> None:
+        """Hand the turn to whoever is next."""
+        if self._turn is not None and not self._turn.hand_on():
+            self._turn = None
+
+    def _known(self, trigger: str) -> str:
+        if trigger not in self._table.triggers:
+            raise UnknownTrigger(self._table.name, trigger, self._table.triggers)
+        return trigger
+
+    def _checked_version(self, after: int) -> int:
+        if not isinstance(after, int) or isinstance(after, bool) or after < 0:
+            raise BadArgument(self.id, f"after={after!r}", "a version is a whole number from 0 on")
+        return after
+
+    def _last_event(self) -> TransitionEvent[S]:
+        """Return the event of the final transition, for a hook that comes after it."""
+        last = self._history[-1]
+        event = TransitionEvent(self, last.trigger, (), {})
+        event.source, event.dest, event.transition = last.source, last.dest, last
+        return event
+
+
+def _revoke_arguments(reason: str, cause: RevokeCause) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return (reason,) if reason else (), {} if cause is RevokeCause.USER else {"cause": cause}

@@ -1,0 +1,371 @@
+"""Where a job stands: its data, and the one step in which they change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast
+
+from ._arguments import NO_EFFECTS, UNSET, Effects, is_number
+from ._compile import name_of
+from ._errors import BadArgument, JobAbandoned, ReportRefused, WrongThread
+from ._ids import checked_id, new_id
+from ._lifecycle import JOB_LIFECYCLE, Lifecycle
+from ._loop import Thread, describe, home
+from ._records import ErrorInfo, Outcome, Progress, S, Snapshot, T, Transition, moment
+from ._status import JobStatus, RevokeCause
+from ._table import Callback, Edge, HookPlace, State, Table
+from ._turn import Turn
+from ._waiting import Ending, Following, Listeners, each
+from .abc import Journal
+
+if TYPE_CHECKING:
+    from ._job import Job
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+_new_tuple = tuple.__new__
+
+
+class Own:
+    """What few jobs have: hooks and a journal of their own."""
+
+    __slots__ = ("hooks", "journal")
+
+    def __init__(self, journal: Journal | None) -> None:
+        self.hooks: dict[HookPlace, list[Callback]] = {}
+        self.journal = journal
+
+
+class Standing(Generic[T, S]):
+    """The data of a job: what can be read, and how it changes. See `Job`."""
+
+    __slots__ = (
+        "__weakref__",
+        "_abandoned",
+        "_at_end",
+        "_at_step",
+        "_attempt",
+        "_clock",
+        "_created",
+        "_error",
+        "_extras",
+        "_history",
+        "_home",
+        "_info",
+        "_lifecycle",
+        "_max_attempts",
+        "_own",
+        "_progress",
+        "_result",
+        "_running",
+        "_state",
+        "_table",
+        "_turn",
+        "_updated",
+        "id",
+        "name",
+    )
+
+    _default_lifecycle: ClassVar[Lifecycle[Any]] = JOB_LIFECYCLE
+
+    id: str
+    name: str
+
+    def __init_subclass__(cls, *, lifecycle: Lifecycle[Any] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if lifecycle is not None:
+            cls._default_lifecycle = lifecycle
+
+    def __init__(
+        self,
+        id: str | None = None,
+        *,
+        name: str = "",
+        lifecycle: Lifecycle[S] | None = None,
+        max_attempts: int | None = 3,
+        info: Mapping[str, Any] | None = None,
+        extras: Mapping[str, Any] | None = None,
+        journal: Journal | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.id = new_id() if id is None else checked_id(id)
+        self.name = name
+        if not isinstance(name, str):
+            raise BadArgument(self.id, f"Job(name={name!r})", "name must be text")
+        if max_attempts is not None and (
+            not isinstance(max_attempts, int) or isinstance(max_attempts, bool) or max_attempts < 1
+        ):
+            problem = "it must be a whole number from 1 on, or None for no limit"
+            raise BadArgument(self.id, f"Job(max_attempts={max_attempts!r})", problem)
+        self._info = _EMPTY if info is None else self._copied("Job", "info", info)
+        self._extras = _EMPTY if extras is None else self._copied("Job", "extras", extras)
+        self._lifecycle: Lifecycle[Any] = (
+            self._default_lifecycle if lifecycle is None else lifecycle
+        )
+        self._table: Table = self._lifecycle._table_for_job(type(self))
+        self._state: State = self._table.initial
+        self._history: list[Transition[S]] = []
+        self._attempt = 0
+        self._running = False
+        self._max_attempts = max_attempts
+        self._progress = 0.0
+        self._result: T | None = None
+        self._error: ErrorInfo | None = None
+        self._clock = clock
+        self._created = self._updated = clock()
+        self._home = home()
+        self._turn: Turn | None = None
+        self._at_end: Listeners[Ending] = None
+        self._at_step: Listeners[Following] = None
+        self._own: Own | None = None if journal is None else Own(journal)
+        self._abandoned: JobAbandoned | None = None
+
+    def _copied(self, asker: str, name: str, given: object) -> Mapping[str, Any]:
+        if not isinstance(given, Mapping):
+            raise BadArgument(self.id, f"{asker}({name}={given!r})", f"{name} must be a mapping")
+        return MappingProxyType(dict(given))
+
+    # --- what can be read ---
+
+    @property
+    def lifecycle(self) -> Lifecycle[S]:
+        """The lifecycle that the job follows."""
+        return self._lifecycle
+
+    @property
+    def status(self) -> S:
+        """Where the job stands."""
+        return cast(S, self._state.value)
+
+    @property
+    def version(self) -> int:
+        """How many transitions were committed so far."""
+        return len(self._history)
+
+    @property
+    def progress(self) -> float:
+        """How far the present attempt has come, in percent from 0 to 100."""
+        return self._progress
+
+    @property
+    def attempt(self) -> int:
+        """How many attempts were started so far; the present one is the last of them."""
+        return self._attempt
+
+    @property
+    def max_attempts(self) -> int | None:
+        """How often the job may be started in all; ``None`` means without limit."""
+        return self._max_attempts
+
+    @property
+    def result(self) -> T | None:
+        """What the work gave; ``None`` until it succeeded."""
+        return self._result
+
+    @property
+    def error_reason(self) -> str | None:
+        """The type of the error that the last attempt ended with; ``None`` without one."""
+        return None if self._error is None else self._error.reason or None
+
+    @property
+    def error_message(self) -> str | None:
+        """What the error that the last attempt ended with said; ``None`` without one."""
+        return None if self._error is None else self._error.message
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What is known about the job; it cannot be changed, but reports replace it."""
+        return self._info
+
+    @property
+    def extras(self) -> Mapping[str, Any]:
+        """Details of parts of the job, where it has any."""
+        return self._extras
+
+    @property
+    def created_at(self) -> datetime:
+        """When the job was made, as an aware UTC datetime."""
+        return moment(self._created)
+
+    @property
+    def updated_at(self) -> datetime:
+        """When the job last moved or reported, as an aware UTC datetime."""
+        return moment(self._updated)
+
+    @property
+    def history(self) -> tuple[Transition[S], ...]:
+        """Every transition that was committed, in order."""
+        return tuple(self._history)
+
+    @property
+    def outcome(self) -> Outcome[T, S] | None:
+        """How the job ended; ``None`` until it has."""
+        return self._ended() if self._state.final else None
+
+    def snapshot(self) -> Snapshot[T, S]:
+        """Return all that can be read of the job now, as a record that never changes."""
+        return Snapshot(
+            id=self.id,
+            name=self.name,
+            status=self.status,
+            version=self.version,
+            progress=self._progress,
+            attempt=self._attempt,
+            max_attempts=self._max_attempts,
+            result=self._result,
+            error_reason=self.error_reason,
+            error_message=self.error_message,
+            info=dict(self._info),
+            extras=dict(self._extras),
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"<{type(self).__name__} {self.id}{name} {self._state.name} v{self.version}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"job {self.id} cannot be pickled or copied; take its snapshot()")
+
+    # --- guards of the default lifecycle, by name ---
+
+    @property
+    def has_attempts_left(self) -> bool:
+        """Whether the job may be started once more after the present attempt."""
+        return self._max_attempts is None or self._attempt < self._max_attempts
+
+    def can_revoke_started(
+        self, *args: Any, cause: RevokeCause | str | None = None, **kwargs: Any
+    ) -> bool:
+        """Return whether the job may be revoked on this behalf once an attempt runs."""
+        return self._lifecycle.cancel_started or cause not in (None, RevokeCause.USER)
+
+    def report(
+        self, progress: float | None = None, *, info: Mapping[str, Any] | None = None
+    ) -> None:
+        """Tell how far the present attempt has come.
+
+        Args:
+            progress: percent, 0 to 100; left as it is if not given.
+            info: added to what is known about the job.
+
+        Raises:
+            ReportRefused: no attempt is running, or *progress* is no number from 0 to 100.
+            BadArgument: *info* is no mapping.
+            WrongThread: called outside the job's event loop.
+        """
+        self._check_home()
+        if not self._state.runs:
+            running = " or ".join(map(name_of, self._lifecycle.running)) or "STARTED"
+            raise ReportRefused(self.id, self.status, f"only a job that is {running} can report")
+        if progress is not None and not is_number(progress, at_least=0, at_most=100):
+            why = f"progress is a number of percent from 0 to 100, not {progress!r}"
+            raise ReportRefused(self.id, self.status, why)
+        if info is not None:
+            added = self._copied("report", "info", info)
+            self._info = MappingProxyType({**self._info, **added})
+        if progress is not None:
+            self._progress = float(progress)
+        self._updated = self._clock()
+        for listener in each(self._at_step):
+            listener.reported()
+
+    # --- changing ---
+
+    def _drafted(self, edge: Edge, effects: Effects) -> Transition[S]:
+        """Return the record of a transition that is about to be committed."""
+        opens = edge.dest.runs and not self._running
+        record = _new_tuple(
+            Transition,
+            (
+                self.id,
+                len(self._history) + 1,
+                edge.trigger,
+                edge.source.value,
+                edge.dest.value,
+                self._clock(),
+                self._attempt + 1 if opens else self._attempt,
+                effects.reason,
+                effects.error,
+                effects.cause,
+                effects.delay,
+                edge.internal,
+            ),
+        )
+        return cast("Transition[S]", record)
+
+    def _commit(self, edge: Edge, transition: Transition[S], effects: Effects) -> None:
+        """Make the transition so, in a single step: nothing in here waits or can fail."""
+        dest = edge.dest
+        if dest.runs:
+            if not self._running:
+                self._running = True
+                self._attempt = transition.attempt
+                self._progress = 0.0
+                self._error = None
+        elif dest.rests:
+            self._running = False
+            if dest.meaning is JobStatus.SUCCESS:
+                self._progress = 100.0
+        if effects is not NO_EFFECTS:
+            if effects.error is not None:
+                self._error = effects.error
+            if effects.result is not UNSET and dest.gives_result:
+                self._result = effects.result
+        self._state = dest
+        self._updated = transition.timestamp
+        self._history.append(transition)
+        if self._at_step is not None:
+            for listener in each(self._at_step):
+                listener.moved()
+        if dest.final and self._at_end is not None:
+            for waiting in each(self._at_end):
+                waiting.ended(cast("Job[T, S]", self))
+
+    def _ended(self) -> Outcome[T, S]:
+        last = self._history[-1]
+        return Outcome(
+            job_id=self.id,
+            name=self.name,
+            status=self.status,
+            meaning=self._state.meaning,
+            result=self._result,
+            error_reason=self.error_reason,
+            error_message=self.error_message,
+            attempts=self._attempt,
+            reason=last.reason,
+            cause=last.cause,
+            at=last.at,
+        )
+
+    def _seconds_before(self) -> float:
+        """Return how long the job stood where its last transition took it from."""
+        moves = (step.timestamp for step in self._history[-2::-1] if not step.internal)
+        return max(0.0, self._history[-1].timestamp - next(moves, self._created))
+
+    def _progress_record(self) -> Progress:
+        return Progress(
+            self.id, self.version, self._attempt, self._progress, dict(self._info), self._updated
+        )
+
+    @property
+    def _journal(self) -> Journal | None:
+        return None if self._own is None else self._own.journal
+
+    def _hooks_on(self, place: HookPlace) -> tuple[Callback, ...]:
+        """Return the hooks of this one job that belong there."""
+        return () if self._own is None else tuple(self._own.hooks.get(place, ()))
+
+    def _check_home(self) -> None:
+        """Raise unless this code runs where the job belongs; a loop adopts a job that has none."""
+        here = home()
+        if here is self._home:
+            return
+        mine = self._home
+        if isinstance(mine, Thread) and mine.is_in_this_process and not isinstance(here, Thread):
+            self._home = here
+        else:
+            raise WrongThread(self.id, describe(mine), describe(here))

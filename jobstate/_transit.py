@@ -1,0 +1,257 @@
+"""One transition, from the trigger to the last hook.
+
+The order is that of `transitions`:
+
+    prepare event → per candidate: prepare, guards → before → exit
+    → **commit** (a journal, where there is one, is written just before)
+    → enter → on final → after → finalize
+
+Up to the commit everything runs in the caller's task and whatever is raised there, cancellation
+included, leaves the job as it was. From the commit on the hooks run to their end, one after the
+other; what they raise is collected, and a cancellation from outside is held back until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from inspect import isawaitable, iscoroutine
+from typing import TYPE_CHECKING, Any
+
+from ._arguments import Effects
+from ._errors import GuardRefused, HookFailed, Refused, TransitionRefused, WouldBlock
+from ._observers import tell_hook_failed, tell_refused, tell_transitioned, who_listens
+from ._records import Transition
+from ._table import Callback, Edge, TransitionEvent, Way
+from ._turn import Turn
+
+if TYPE_CHECKING:
+    from ._job import Job
+
+Failures = list[BaseException]
+
+
+async def run(
+    job: Job[Any, Any],
+    trigger: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    effects: Effects,
+    turn: Turn,
+) -> Transition[Any]:
+    """Take one trigger, and those that its hooks defer, through the whole order.
+
+    Raises:
+        Refused: the lifecycle or a guard does not let it; nothing has changed.
+        HookFailed: it was committed, and hooks after the commit raised.
+    """
+    transition, failures = await _transit(job, trigger, args, kwargs, effects, turn)
+    while turn.deferred:
+        # A cancelled caller gets no further than its next wait, here as anywhere.
+        turn.at_once = turn.at_once or turn.held_back is not None
+        deferred = turn.deferred.popleft()
+        others = len(turn.deferred)
+        try:
+            if turn.at_once:
+                check_at_once(job, deferred[0])
+            later, its_failures = await _transit(job, *deferred, turn)
+        except GeneratorExit:
+            raise
+        except Exception as error:
+            failures.append(error)
+            while len(turn.deferred) > others:
+                turn.deferred.pop()
+        except BaseException as error:
+            failures.append(error)
+            break
+        else:
+            group = _grouped(later, its_failures)
+            failures += [each for each in its_failures if not isinstance(each, Exception)]
+            failures += [group] if group else []
+    return _conclude(transition, failures, turn.held_back)
+
+
+async def _transit(
+    job: Job[Any, Any],
+    trigger: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    effects: Effects,
+    turn: Turn,
+) -> tuple[Transition[Any], Failures]:
+    """Commit one transition and run its hooks; return it with what they raised."""
+    table, source = job._table, job._state
+    event = TransitionEvent(job, trigger, args, kwargs)
+    if table.event_data is not None:
+        event.data = table.event_data(event, source)
+    try:
+        ready = await _readied(job, event, effects, turn)
+    except GeneratorExit:
+        raise  # closed from outside: nothing can be awaited any more
+    except BaseException as error:
+        await _unwind(event, turn, error, heard=isinstance(error, Exception))
+        raise
+    if isinstance(ready, Refused):
+        tell_refused(job, trigger, ready)
+        heard = isinstance(ready, TransitionRefused) and not source.ignores_invalid
+        await _unwind(event, turn, ready, heard=heard)
+        raise ready
+
+    edge, transition = ready
+    job._commit(edge, transition, effects)
+    event.transition = transition
+    if event.data is not None:
+        event.data.state, event.data.result = edge.dest.live, True
+    failures: Failures = []
+    try:
+        tell_transitioned(who_listens(), job, transition)
+    except BaseException as error:  # an interrupt: the hooks run all the same
+        failures.append(error)
+    entering = () if edge.internal else job._hooks_on(("status", edge.dest.name))
+    await _settle(
+        (*edge.enter, *entering, *edge.after, *job._hooks_on(("trigger", trigger))),
+        event,
+        turn,
+        failures,
+    )
+    group = _grouped(transition, failures)
+    if group is not None:
+        event.fail(group.exceptions[0] if len(group.exceptions) == 1 else group)
+        await _settle(table.on_exception, event, turn, failures)
+    await _settle(table.finalize_event, event, turn, failures)
+    return transition, failures
+
+
+async def _readied(
+    job: Job[Any, Any], event: TransitionEvent[Any], effects: Effects, turn: Turn
+) -> tuple[Edge, Transition[Any]] | Refused:
+    """Do all that comes before the commit, and return what is to be committed."""
+    edge = await _chosen(job._state.ways.get(event.trigger), event, turn)
+    if isinstance(edge, Refused):
+        return edge
+    for callback in edge.before:
+        await _called(callback, event, turn)
+    transition: Transition[Any] = job._drafted(edge, effects)
+    if job._journal is not None:
+        await turn.shielded(job._journal.append(transition))
+    return edge, transition
+
+
+async def _chosen(way: Way | None, event: TransitionEvent[Any], turn: Turn) -> Edge | Refused:
+    """Return the first candidate whose guards all pass, or why there is none."""
+    job = event.job
+    if way is None:
+        return TransitionRefused(job.id, job.status, event.trigger, job._state.ways)
+    for callback in job._table.prepare_event:
+        await _called(callback, event, turn)
+    refusals = []
+    for edge in way.edges:
+        event.dest = edge.dest.value
+        if event.data is not None:
+            event.data.transition = edge.live
+        for callback in edge.prepare:
+            await _called(callback, event, turn)
+        for guard in edge.guards:
+            answer = await _called(guard.callback, event, turn)
+            passed = answer == guard.target
+            if not passed:
+                refusals.append((edge.dest.value, guard.callback.name, repr(answer)))
+                break
+        else:
+            return edge
+    return GuardRefused(job.id, job.status, event.trigger, refusals)
+
+
+async def _called(callback: Callback, event: TransitionEvent[Any], turn: Turn) -> Any:
+    """Return a callback's answer, awaited where it is awaitable."""
+    answer = callback(event)
+    if answer is None or answer is True or answer is False or not isawaitable(answer):
+        return answer
+    _check_may_wait(callback, event, turn, answer)
+    return await answer
+
+
+async def _settle(
+    callbacks: Iterable[Callback], event: TransitionEvent[Any], turn: Turn, failures: Failures
+) -> None:
+    """Run callbacks to their end, one after the other; what they raise joins *failures*."""
+    for callback in callbacks:
+        try:
+            answer = callback(event)
+            if answer is not None and isawaitable(answer):
+                _check_may_wait(callback, event, turn, answer)
+                await turn.shielded(answer)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            # A hook on exceptions may raise again what it was told.
+            if error is not event.error and not any(error is each for each in failures):
+                failures.append(error)
+                tell_hook_failed(event.job, event.trigger, callback.name, error)
+
+
+async def _unwind(
+    event: TransitionEvent[Any], turn: Turn, error: BaseException, *, heard: bool
+) -> None:
+    """Run what `transitions` runs where nothing was committed; raise what replaces *error*."""
+    table = event.job._table
+    event.fail(error)
+    failures: Failures = [error]
+    if heard:
+        await _settle(table.on_exception, event, turn, failures)
+    heard_instead = failures[1:2]
+    await _settle(table.finalize_event, event, turn, failures)
+    for replacement in (*_interrupts(failures[1:]), turn.held_back, *heard_instead):
+        if replacement is not None:
+            raise replacement from error
+
+
+def _check_may_wait(
+    callback: Callback, event: TransitionEvent[Any], turn: Turn, answer: Any
+) -> None:
+    if turn.at_once:
+        if iscoroutine(answer):
+            answer.close()
+        raise WouldBlock(event.job.id, event.trigger, f"{callback.name} is async")
+
+
+def _conclude(
+    transition: Transition[Any], failures: Failures, held_back: BaseException | None
+) -> Transition[Any]:
+    """Return the transition, or raise what came of it after the commit.
+
+    An interrupt or a cancellation is raised as it is, with the exceptions as its cause.
+    """
+    group = _grouped(transition, failures)
+    others = [each for each in failures if not isinstance(each, Exception)]
+    for fatal in (*_interrupts(failures), held_back, *others):
+        if fatal is not None:
+            raise fatal from group
+    if group is not None:
+        raise group
+    return transition
+
+
+def _grouped(transition: Transition[Any], failures: Failures) -> HookFailed | None:
+    exceptions = [each for each in failures if isinstance(each, Exception)]
+    return HookFailed(transition, exceptions) if exceptions else None
+
+
+def _interrupts(failures: Failures) -> Failures:
+    return [each for each in failures if isinstance(each, (KeyboardInterrupt, SystemExit))]
+
+
+def check_at_once(job: Job[Any, Any], trigger: str) -> None:
+    """Raise `WouldBlock` if the trigger, taken now, might have to wait for something."""
+    if job._journal is not None:
+        raise WouldBlock(job.id, trigger, "its journal must be written")
+    table, way = job._table, job._state.ways.get(trigger)
+    callbacks: list[Callback] = [*table.finalize_event, *table.on_exception]
+    if way is not None:
+        callbacks += table.prepare_event
+        callbacks += job._hooks_on(("trigger", trigger))
+        for edge in way.edges:
+            callbacks += edge.callbacks()
+            callbacks += job._hooks_on(("status", edge.dest.name))
+    for callback in callbacks:
+        if callback.may_wait(job):
+            raise WouldBlock(job.id, trigger, f"{callback.name} is async")

@@ -1,0 +1,79 @@
+"""Whose turn it is: one transition at a time per job, in the order in which they were asked for."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ._arguments import Effects
+from ._loop import Waiter, finish, task, waiter
+
+Deferred = tuple[str, tuple[Any, ...], dict[str, Any], Effects]
+"""A trigger, its arguments, and what they leave on the job."""
+
+
+class Turn:
+    """The right to move one job: held by one task, waited for by others.
+
+    A job that nobody moves has none; it is made for the first task, and handed on.
+    """
+
+    __slots__ = ("_queue", "at_once", "deferred", "held_back", "owner")
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        self.owner = task()
+        self.at_once = at_once
+        """The holder cannot wait: nothing else runs until it is done."""
+
+        self.deferred: deque[Deferred] = deque()
+        """Triggers to run after the present one, before the turn is handed on."""
+
+        self.held_back: CancelledError | None = None
+        """A cancellation of the holder that is to be raised once its hooks are done."""
+
+        self._queue: OrderedDict[Waiter, object] = OrderedDict()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the running code is part of the transition under way.
+
+        Decided by the task, not by a context variable, which tasks started in a hook inherit.
+        """
+        return self.at_once or (self.owner is not None and self.owner is task())
+
+    async def wait(self, release: Callable[[], None]) -> None:
+        """Return once it is the running task's turn. Cancelled, it leaves the line.
+
+        *release* is called where the turn had come already when the cancellation did.
+        """
+        place = waiter()
+        self._queue[place] = task()
+        try:
+            await place
+        except BaseException:
+            if place in self._queue:
+                del self._queue[place]
+            else:
+                release()
+            raise
+
+    def hand_on(self) -> bool:
+        """Give the turn to the next in line; return whether there was one."""
+        self.deferred.clear()
+        self.held_back, self.at_once = None, False
+        if not self._queue:
+            self.owner = None
+            return False
+        place, self.owner = self._queue.popitem(last=False)
+        place.wake()
+        return True
+
+    async def shielded(self, answer: Awaitable[Any]) -> Any:
+        """Await *answer* to its end, raising what it raises; a cancellation is held back."""
+        finished = await finish(answer)
+        self.held_back = self.held_back or finished.held_back
+        if finished.error is not None:
+            raise finished.error
+        return finished.value

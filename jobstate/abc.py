@@ -1,0 +1,46 @@
+"""What neighbours of a job offer it: each interface, with its contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._errors import Refused
+from ._records import Transition
+
+if TYPE_CHECKING:
+    from ._job import Job
+
+
+class Journal(Protocol):
+    """Keeps the transitions of a job somewhere safer than memory."""
+
+    async def append(self, transition: Transition[Any]) -> None:
+        """Write the transition down, just before the job's status changes.
+
+        The job hears of nothing until this returns, and nobody hears of the job. Once called it
+        runs to its end, however the trigger's caller is cancelled. What it raises refuses the
+        transition: then it must have written nothing, and the job stays as it was.
+        """
+
+
+class Observer:
+    """Listens to every job, and never steers: override what is of interest.
+
+    The methods are called in the job's own task, right when things happen; they must be quick.
+    What they raise is logged and goes no further.
+    """
+
+    def listens(self) -> bool:
+        """Return whether anything is to be told now; asked before each of the others."""
+        return True
+
+    def transitioned(self, job: Job[Any, Any], transition: Transition[Any], seconds: float) -> None:
+        """Hear of a transition just committed, after *seconds* in the status before it."""
+
+    def refused(self, job: Job[Any, Any], trigger: str, error: Refused) -> None:
+        """Hear of a trigger that was refused, by the lifecycle or by a guard."""
+
+    def hook_failed(
+        self, job: Job[Any, Any], trigger: str, hook: str, error: BaseException
+    ) -> None:
+        """Hear of a hook that raised where the transition could not be stopped by it."""
