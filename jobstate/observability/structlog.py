@@ -1,0 +1,102 @@
+"""Every transition as a structlog event; the fields are documented and stay as they are.
+
+Nothing is logged until the application has configured structlog: a library must not write to
+somebody's standard output unasked, as an unconfigured structlog does.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from .._compile import name_of
+from .._errors import Refused
+from .._records import Transition
+from ..abc import Observer
+
+if TYPE_CHECKING:
+    from .._job import Job
+
+LOGGER = "jobstate"
+"""The logger's name, where structlog hands its events on to `logging`."""
+
+
+class StructlogObserver(Observer):
+    """Writes ``job.transition``, ``job.refused`` and ``job.hook_failed``."""
+
+    def listens(self) -> bool:
+        """Whether structlog has been configured."""
+        return structlog.is_configured()
+
+    def transitioned(self, job: Job[Any, Any], transition: Transition[Any], seconds: float) -> None:
+        """Write ``job.transition``, at level info."""
+        if not _enabled(logging.INFO):
+            return
+        data: dict[str, Any] = {}
+        if transition.reason:
+            data["reason"] = transition.reason
+        if job.info:
+            data["info"] = dict(job.info)
+        structlog.get_logger(LOGGER).info(
+            "job.transition",
+            job_id=transition.job_id,
+            name=printable(job.name),
+            trigger=printable(transition.trigger),
+            before=printable(name_of(transition.source)),
+            after=printable(name_of(transition.dest)),
+            version=transition.version,
+            attempt=transition.attempt,
+            seconds=seconds,
+            data=data,
+        )
+
+    def refused(self, job: Job[Any, Any], trigger: str, error: Refused) -> None:
+        """Write ``job.refused``, at level warning."""
+        if _enabled(logging.WARNING):
+            structlog.get_logger(LOGGER).warning(
+                "job.refused",
+                **_asked(job, trigger),
+                error=type(error).__name__,
+                why=printable(str(error)),
+            )
+
+    def hook_failed(
+        self, job: Job[Any, Any], trigger: str, hook: str, error: BaseException
+    ) -> None:
+        """Write ``job.hook_failed``, at level error, with the exception."""
+        if _enabled(logging.ERROR):
+            structlog.get_logger(LOGGER).error(
+                "job.hook_failed", **_asked(job, trigger), hook=printable(hook), exc_info=error
+            )
+
+
+def _asked(job: Job[Any, Any], trigger: str) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "name": printable(job.name),
+        "trigger": printable(str(trigger)),
+        "status": printable(name_of(job.status)),
+        "version": job.version,
+        "attempt": job.attempt,
+    }
+
+
+def printable(text: str) -> str:
+    """Return *text* with control characters escaped, so that it cannot forge a line of a log."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _enabled(level: int) -> bool:
+    """Whether an event of this level would come out anywhere: 0.3 µs, where logging takes 10."""
+    config = structlog.get_config()
+    by_logging = structlog.stdlib.filter_by_level in config["processors"]
+    if by_logging and not logging.getLogger(LOGGER).isEnabledFor(level):
+        return False
+    try:
+        return bool(config["wrapper_class"].is_enabled_for(None, level))
+    except AttributeError:  # it cannot tell, or not without the logger that it will wrap
+        return True
