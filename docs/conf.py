@@ -51,9 +51,9 @@ napoleon_numpy_docstring = False
 nitpick_ignore_regex = [
     # The build uses no network, and so has no inventories of other projects.
     (r"py:.*", rf"({'|'.join([*sys.stdlib_module_names, 'anyio'])})\..*"),
-    (r"py:.*", r"(transitions|logging)"),
+    (r"py:.*", r"(transitions|logging|Machine)"),
     # Type variables: named in signatures, with nothing to say about them.
-    (r"py:.*", r"(jobstate\.\w+\.)?(T|S|E|F|J|R)"),
+    (r"py:.*", r"(jobstate\.(\w+\.)+)?(T|S|E|F|J|R)"),
 ]
 
 
@@ -82,6 +82,7 @@ PUBLIC = {
     for module in (jobstate.testing, jobstate.abc, jobstate)
     for name in getattr(module, "__all__", ("Journal", "Observer"))
 }
+_ALSO = {"MachineWide": "jobstate._lifecycle.MachineWide"}  # what signatures speak of
 _OWNERS = {"job": "Job", "outcome": "Outcome", "lifecycle": "Lifecycle", "event": "TransitionEvent"}
 _NAMED = re.compile(r"(?:await )?(\w+)(?:\.(\w+))?(?:\(.*\))?")
 
@@ -127,12 +128,20 @@ class Linked(SphinxTransform):
 
 
 def find_public(app: Sphinx, env: Any, node: Any, contnode: Any) -> Any:
-    """Resolve ``jobstate._job.Job``, which is what signatures say, as ``jobstate.Job``."""
-    name = node.get("reftarget", "").rpartition(".")[2]
-    if not node.get("reftarget", "").startswith("jobstate.") or name not in PUBLIC:
+    """Resolve ``jobstate._job.Job``, which is what signatures say, as ``jobstate.Job``.
+
+    What stands alone in a docstring may be a method of a job, such as ``defer``.
+    """
+    prefix, _, name = node.get("reftarget", "").rpartition(".")
+    if prefix.split(".")[0] not in ("", "jobstate"):
+        return None
+    target = {**_ALSO, **PUBLIC}.get(name)
+    if target is None and not prefix and hasattr(jobstate.Job, name):
+        target = f"jobstate.Job.{name}"
+    if target is None:
         return None
     return env.get_domain("py").resolve_xref(
-        env, node["refdoc"], app.builder, "obj", PUBLIC[name], node, contnode
+        env, node["refdoc"], app.builder, "obj", target, node, contnode
     )
 
 
@@ -143,6 +152,15 @@ def tidy(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[
             lines[number] = "Raises:"
         if line.startswith("Alias for field number"):
             lines[number] = ""
+    if what == "attribute" and ":" in "".join(lines[:1]):
+        lines[:0] = ["..", ""]  # else napoleon takes what stands before the colon for a type
+
+
+def show_bases(app: Sphinx, name: str, obj: Any, options: Any, bases: list[Any]) -> None:
+    """Name the bases of a private base in its place."""
+    for number, base in enumerate(list(bases)):
+        if getattr(base, "__name__", "").startswith("_"):
+            bases[number : number + 1] = base.__bases__
 
 
 def setup(app: Sphinx) -> None:
@@ -151,3 +169,4 @@ def setup(app: Sphinx) -> None:
     app.add_transform(Linked)
     app.connect("missing-reference", find_public)
     app.connect("autodoc-process-docstring", tidy, priority=100)
+    app.connect("autodoc-process-bases", show_bases)
