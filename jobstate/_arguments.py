@@ -57,7 +57,8 @@ def effects_of(job_id: str, trigger: str, args: tuple[Any, ...], kwargs: dict[st
     if not isinstance(reason, str):
         raise refuse("reason", "text")
     delay = given.get("delay")
-    if delay is not None and not is_number(delay, at_least=0):
+    seconds = None if delay is None else number(delay)
+    if delay is not None and (seconds is None or seconds < 0):
         raise refuse("delay", "a number of seconds from 0 on, or None")
     cause = given.get("cause")
     if cause is None and trigger == "revoke":
@@ -71,19 +72,20 @@ def effects_of(job_id: str, trigger: str, args: tuple[Any, ...], kwargs: dict[st
         error,
         reason or _sentence(error),
         cause,
-        None if delay is None else float(delay),
+        seconds,
     )
 
 
-def is_number(value: object, *, at_least: float, at_most: float = float("inf")) -> bool:
-    """Whether *value* is a finite number within these bounds; ``True`` is no number."""
+def number(value: Any) -> float | None:
+    """Return a finite number as a float, read once, and ``None`` for all else; ``True`` is none."""
+    kind = type(value)
+    if kind is bool or not (hasattr(kind, "__float__") or hasattr(kind, "__index__")):
+        return None  # text and buffers, which float() would read
     try:
-        number = float(value)  # type: ignore[arg-type]  # what is no number raises
+        read = float(value)
     except (TypeError, ValueError, OverflowError):
-        return False
-    if isinstance(value, (str, bytes, bytearray, bool)):
-        return False
-    return isfinite(number) and at_least <= number <= at_most
+        return None
+    return read if isfinite(read) else None
 
 
 def error_info(error: BaseException | str) -> ErrorInfo:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from inspect import getattr_static
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transitions import EventData, Machine
 
@@ -30,6 +30,9 @@ from ._table import (
     TransitionEvent,
     Way,
 )
+
+if TYPE_CHECKING:
+    from ._lifecycle import Lifecycle
 
 MACHINE_WIDE = (
     "prepare_event",
@@ -155,14 +158,14 @@ def _with_own_lists(live: Any) -> Any:
 
 
 def compiled(
-    name: str,
+    lifecycle: Lifecycle[Any],
     machine: Machine,
     attached: Iterable[Attached],
     means: Mapping[str, JobStatus],
     job_type: type,
 ) -> Table:
     """Return the table of a checked machine, with the hooks that jobs of *job_type* add."""
-    return _Compiler(machine, tuple(attached), means, job_type).table(name)
+    return _Compiler(machine, tuple(attached), means, job_type).table(lifecycle)
 
 
 class _Compiler:
@@ -199,7 +202,7 @@ class _Compiler:
             return same
         return JobStatus.PENDING if key == self.machine.initial else None
 
-    def table(self, name: str) -> Table:
+    def table(self, lifecycle: Lifecycle[Any]) -> Table:
         machine = self.machine
         prepare = self._of(machine.prepare_event)
         finalize = self._of(machine.finalize_event, "finalize", "*")
@@ -216,7 +219,7 @@ class _Compiler:
         for key, state in self.states.items():
             state.reachable = closure(onward, key)
         return Table(
-            name=name,
+            lifecycle=lifecycle,
             states=self.states,
             triggers=frozenset(machine.events),
             initial=self.states[machine.initial or ""],

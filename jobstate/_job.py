@@ -207,7 +207,7 @@ class Job(Standing[T, S]):
         """
         self._check_home()
         callback = hook_callback(hook, f"job {self.id}")
-        place = self._lifecycle._status_or_trigger(status_or_trigger)
+        place = self.lifecycle._status_or_trigger(status_or_trigger)
         if self._own is None:
             self._own = Own(None)
         hooks = self._own.hooks.setdefault(place, [])
@@ -258,7 +258,7 @@ class Job(Standing[T, S]):
         self._check_home()
         if not statuses:
             raise BadArgument(self.id, "reached()", "say which statuses to wait for")
-        states = [self._lifecycle._state(self._table, status) for status in statuses]
+        states = [self.lifecycle._state(self._table, status) for status in statuses]
         return await until_reached(
             self,
             frozenset(state.name for state in states),
@@ -365,7 +365,7 @@ class Job(Standing[T, S]):
 
     def _known(self, trigger: str) -> str:
         if trigger not in self._table.triggers:
-            raise UnknownTrigger(self._table.name, trigger, self._table.triggers)
+            raise UnknownTrigger(self.lifecycle.name, trigger, self._table.triggers)
         return trigger
 
     def _checked_version(self, after: int) -> int:

@@ -124,8 +124,7 @@ class Lifecycle(Generic[S]):
         cancel_started: bool,
         attached: Iterable[Attached] = (),
     ) -> None:
-        self.name = name
-        self.cancel_started = cancel_started
+        self._name, self._cancel_started = name, cancel_started
         self._means = {name_of(status): meaning for status, meaning in means.items()}
         self._attached = list(attached)
         self._tables: dict[type, Table] = {}
@@ -219,6 +218,16 @@ class Lifecycle(Generic[S]):
         return derived
 
     # --- reading ---
+
+    @property
+    def name(self) -> str:
+        """How errors and drawings call it."""
+        return self._name
+
+    @property
+    def cancel_started(self) -> bool:
+        """Whether a started job may be revoked on behalf of a user."""
+        return self._cancel_started
 
     @property
     def statuses(self) -> tuple[S, ...]:
@@ -391,7 +400,7 @@ class Lifecycle(Generic[S]):
         try:
             return self._tables[job_type]
         except KeyError:
-            table = compiled(self.name, self._machine, self._attached, self._means, job_type)
+            table = compiled(self, self._machine, self._attached, self._means, job_type)
             self._tables[job_type] = table
             return table
 

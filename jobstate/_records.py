@@ -85,7 +85,7 @@ class Progress:
 
     job_id: str
     version: int
-    """The version of the job when the progress was reported."""
+    """The job's version when this was told: the reader has had every transition up to it."""
 
     attempt: int
     progress: float

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast
 
-from ._arguments import NO_EFFECTS, UNSET, Effects, is_number
+from ._arguments import NO_EFFECTS, UNSET, Effects, number
 from ._compile import name_of
 from ._errors import BadArgument, JobAbandoned, ReportRefused, WrongThread
 from ._ids import checked_id, new_id
@@ -54,10 +54,10 @@ class Standing(Generic[T, S]):
         "_history",
         "_home",
         "_info",
-        "_lifecycle",
         "_max_attempts",
         "_own",
         "_progress",
+        "_reported",
         "_result",
         "_running",
         "_state",
@@ -101,16 +101,19 @@ class Standing(Generic[T, S]):
             raise BadArgument(self.id, f"Job(max_attempts={max_attempts!r})", problem)
         self._info = _EMPTY if info is None else self._copied("Job", "info", info)
         self._extras = _EMPTY if extras is None else self._copied("Job", "extras", extras)
-        self._lifecycle: Lifecycle[Any] = (
-            self._default_lifecycle if lifecycle is None else lifecycle
-        )
-        self._table: Table = self._lifecycle._table_for_job(type(self))
+        if lifecycle is None:
+            lifecycle = self._default_lifecycle
+        elif not isinstance(lifecycle, Lifecycle):
+            problem = "it must be a Lifecycle; Lifecycle.from_transitions makes one of a Machine"
+            raise BadArgument(self.id, f"Job(lifecycle={lifecycle!r})", problem)
+        self._table: Table = lifecycle._table_for_job(type(self))
         self._state: State = self._table.initial
         self._history: list[Transition[S]] = []
-        self._attempt = 0
-        self._running = False
+        self._running = self._state.runs
+        self._attempt = 1 if self._running else 0
         self._max_attempts = max_attempts
         self._progress = 0.0
+        self._reported: float | None = None
         self._result: T | None = None
         self._error: ErrorInfo | None = None
         self._clock = clock
@@ -132,7 +135,7 @@ class Standing(Generic[T, S]):
     @property
     def lifecycle(self) -> Lifecycle[S]:
         """The lifecycle that the job follows."""
-        return self._lifecycle
+        return self._table.lifecycle
 
     @property
     def status(self) -> S:
@@ -241,7 +244,7 @@ class Standing(Generic[T, S]):
         self, *args: Any, cause: RevokeCause | str | None = None, **kwargs: Any
     ) -> bool:
         """Return whether the job may be revoked on this behalf once an attempt runs."""
-        return self._lifecycle.cancel_started or cause not in (None, RevokeCause.USER)
+        return self.lifecycle.cancel_started or cause not in (None, RevokeCause.USER)
 
     def report(
         self, progress: float | None = None, *, info: Mapping[str, Any] | None = None
@@ -259,17 +262,19 @@ class Standing(Generic[T, S]):
         """
         self._check_home()
         if not self._state.runs:
-            running = " or ".join(map(name_of, self._lifecycle.running)) or "STARTED"
+            running = " or ".join(map(name_of, self.lifecycle.running)) or "STARTED"
             raise ReportRefused(self.id, self.status, f"only a job that is {running} can report")
-        if progress is not None and not is_number(progress, at_least=0, at_most=100):
+        percent = None if progress is None else number(progress)
+        if progress is not None and (percent is None or not 0 <= percent <= 100):
             why = f"progress is a number of percent from 0 to 100, not {progress!r}"
             raise ReportRefused(self.id, self.status, why)
         if info is not None:
             added = self._copied("report", "info", info)
             self._info = MappingProxyType({**self._info, **added})
-        if progress is not None:
-            self._progress = float(progress)
-        self._updated = self._clock()
+        if percent is not None:
+            self._progress = percent
+        self._reported = self._clock()
+        self._updated = max(self._updated, self._reported)
         for listener in each(self._at_step):
             listener.reported()
 
@@ -305,6 +310,7 @@ class Standing(Generic[T, S]):
                 self._running = True
                 self._attempt = transition.attempt
                 self._progress = 0.0
+                self._reported = None
                 self._error = None
         elif dest.rests:
             self._running = False
@@ -316,7 +322,7 @@ class Standing(Generic[T, S]):
             if effects.result is not UNSET and dest.gives_result:
                 self._result = effects.result
         self._state = dest
-        self._updated = transition.timestamp
+        self._updated = max(self._updated, transition.timestamp)
         self._history.append(transition)
         if self._at_step is not None:
             for listener in each(self._at_step):
@@ -348,7 +354,12 @@ class Standing(Generic[T, S]):
 
     def _progress_record(self) -> Progress:
         return Progress(
-            self.id, self.version, self._attempt, self._progress, dict(self._info), self._updated
+            job_id=self.id,
+            version=self.version,
+            attempt=self._attempt,
+            progress=self._progress,
+            info=dict(self._info),
+            timestamp=self._updated if self._reported is None else self._reported,
         )
 
     @property

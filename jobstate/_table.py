@@ -19,6 +19,7 @@ from ._status import JobStatus
 
 if TYPE_CHECKING:
     from ._job import Job
+    from ._lifecycle import Lifecycle
 
 
 class TransitionEvent(Generic[S]):
@@ -52,10 +53,10 @@ class TransitionEvent(Generic[S]):
         self.data: Any = None
         """The ``EventData`` of `transitions`, in a lifecycle with ``send_event``."""
 
-    def fail(self, error: BaseException) -> None:
-        """Note what is being raised."""
+    def fail(self, error: BaseException, *, heard: bool = True) -> None:
+        """Note what is being raised; *heard*: `transitions` would raise it too."""
         self.error = error
-        if self.data is not None:
+        if heard and self.data is not None:
             self.data.error = error
 
     def __repr__(self) -> str:
@@ -242,7 +243,7 @@ class Way:
 class Table:
     """A lifecycle, compiled for one class of jobs."""
 
-    name: str
+    lifecycle: Lifecycle[Any]
     states: Mapping[str, State]
     triggers: frozenset[str]
     initial: State

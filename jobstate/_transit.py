@@ -88,11 +88,13 @@ async def _transit(
     except GeneratorExit:
         raise  # closed from outside: nothing can be awaited any more
     except BaseException as error:
+        event.fail(error)
         await _unwind(event, turn, error, heard=isinstance(error, Exception))
         raise
     if isinstance(ready, Refused):
         tell_refused(job, trigger, ready)
         heard = isinstance(ready, TransitionRefused) and not source.ignores_invalid
+        event.fail(ready, heard=heard)
         await _unwind(event, turn, ready, heard=heard)
         raise ready
 
@@ -100,7 +102,7 @@ async def _transit(
     job._commit(edge, transition, effects)
     event.transition = transition
     if event.data is not None:
-        event.data.state, event.data.result = edge.dest.live, True
+        event.data.state = edge.dest.live
     failures: Failures = []
     try:
         tell_transitioned(who_listens(), job, transition)
@@ -117,6 +119,8 @@ async def _transit(
     if group is not None:
         event.fail(group.exceptions[0] if len(group.exceptions) == 1 else group)
         await _settle(table.on_exception, event, turn, failures)
+    elif event.data is not None:
+        event.data.result = not failures
     await _settle(table.finalize_event, event, turn, failures)
     return transition, failures
 
@@ -194,7 +198,6 @@ async def _unwind(
 ) -> None:
     """Run what `transitions` runs where nothing was committed; raise what replaces *error*."""
     table = event.job._table
-    event.fail(error)
     failures: Failures = [error]
     if heard:
         await _settle(table.on_exception, event, turn, failures)

@@ -40,8 +40,9 @@ class Turn:
         """Whether the running code is part of the transition under way.
 
         Decided by the task, not by a context variable, which tasks started in a hook inherit.
+        Where nothing may wait no other code can be running, but for tasks that start eagerly.
         """
-        return self.at_once or (self.owner is not None and self.owner is task())
+        return self.owner is task() and (self.at_once or self.owner is not None)
 
     async def wait(self, release: Callable[[], None]) -> None:
         """Return once it is the running task's turn. Cancelled, it leaves the line.

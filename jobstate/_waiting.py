@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from anyio import BusyResourceError, ClosedResourceError
 
+from ._compile import name_of
 from ._errors import JobAbandoned, ReentrantWait, Unreachable
 from ._loop import Waiter, waiter
 from ._records import Progress, S, Transition
@@ -137,7 +138,7 @@ async def until_reached(
 ) -> Transition[S]:
     """Return the first transition after version *after* that entered one of these statuses."""
     for past in job._history[after:]:
-        if past.dest in values and not past.internal:
+        if name_of(past.dest) in wanted and not past.internal:
             return past
     if not wanted & job._state.reachable:
         raise Unreachable(job.id, job.status, values, after)
@@ -180,7 +181,7 @@ class Changes(Generic[S]):
     async def __aenter__(self) -> Changes[S]:
         self._job._check_home()
         self._open = True
-        self._progressed = self._job._state.runs and self._job._progress > 0
+        self._progressed = self._job._running and self._job._reported is not None
         self._job._at_step = joined(self._job._at_step, self)
         return self
 
@@ -210,7 +211,7 @@ class Changes(Generic[S]):
                 return job._history[self._next - 1]
             if job._state.final:
                 raise StopAsyncIteration
-            if self._progressed and job._state.runs and self._next == len(job._history):
+            if self._progressed and self._next == len(job._history):
                 self._progressed = False
                 return job._progress_record()
             check_may_wait(job)
@@ -222,7 +223,7 @@ class Changes(Generic[S]):
 
     def moved(self) -> None:
         """Hear of a transition."""
-        self._progressed = self._progressed and self._job._state.runs
+        self._progressed = self._progressed and self._job._running
         self._wake()
 
     def reported(self) -> None:
