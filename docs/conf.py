@@ -82,7 +82,7 @@ PUBLIC = {
     for module in (jobstate.testing, jobstate.abc, jobstate)
     for name in getattr(module, "__all__", ("Journal", "Observer"))
 }
-_ALSO = {"MachineWide": "jobstate._lifecycle.MachineWide"}  # what signatures speak of
+_ALSO = {"MachineWide": "jobstate._table.MachineWide"}  # what signatures speak of
 _OWNERS = {"job": "Job", "outcome": "Outcome", "lifecycle": "Lifecycle", "event": "TransitionEvent"}
 _NAMED = re.compile(r"(?:await )?(\w+)(?:\.(\w+))?(?:\(.*\))?")
 

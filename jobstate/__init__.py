@@ -1,5 +1,6 @@
 """Jobs with a declared lifecycle: driven from anywhere, awaited without polling."""
 
+from ._declared import EdgeInfo
 from ._errors import (
     BadArgument,
     CallbackNotFound,
@@ -27,8 +28,9 @@ from ._errors import (
     WrongThread,
 )
 from ._job import Job, Registration
+from ._job_lifecycle import JOB_LIFECYCLE
 from ._jobs import AsCompleted, all_completed, as_completed, first_completed
-from ._lifecycle import JOB_LIFECYCLE, EdgeInfo, Lifecycle
+from ._lifecycle import Lifecycle
 from ._observers import add_observer, remove_observer
 from ._records import ErrorInfo, Outcome, Progress, Snapshot, Transition
 from ._status import JobStatus, RevokeCause

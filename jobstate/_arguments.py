@@ -11,7 +11,13 @@ from ._errors import BadArgument
 from ._records import ErrorInfo
 from ._status import RevokeCause
 
-UNSET: Any = object()
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "None"  # what comes of it, in the signatures of the documentation
+
+
+UNSET: Any = _Unset()
 """Stands for a result that was not given, since ``None`` is a result too."""
 
 _FIRST_ARGUMENT = {"succeed": "result", "fail": "error", "retry": "error", "revoke": "reason"}
@@ -43,6 +49,8 @@ def effects_of(job_id: str, trigger: str, args: tuple[Any, ...], kwargs: dict[st
         BadArgument: one of them is of the wrong kind.
     """
     first = _FIRST_ARGUMENT.get(trigger)
+    if first and args and first in kwargs:
+        raise BadArgument(job_id, trigger, f"{first} was given twice")
     given = {first: args[0], **kwargs} if first and args else kwargs
 
     def refuse(name: str, wanted: str) -> BadArgument:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ._errors import nearest
 from ._status import JobStatus
+from ._table import MACHINE_WIDE
 
 if TYPE_CHECKING:
     from transitions import Machine
 
 
-def problems(machine: Machine, means: Mapping[str, object]) -> list[str]:
-    """Return everything that is wrong with a definition, a sentence each."""
+def problems(
+    machine: Machine, means: Mapping[str, object], is_guarded: Callable[[str, Any], bool]
+) -> list[str]:
+    """Return everything that is wrong with a definition, a sentence each.
+
+    *is_guarded* tells of a trigger and its live transition whether a guard was attached to it.
+    """
     finals = {name for name, state in machine.states.items() if state.final}
     found = list(_unknown_names(machine))
     if machine.initial is None or machine.initial not in machine.states:
         found.append("it has no initial state: say initial=…")
     elif machine.initial in finals:
         found.append(f"its initial state {machine.initial} is final: a job could never run")
+    has_ends = bool(finals) and not found
+    found += _foreign_parts(machine)
+    found += _no_callbacks(machine)
     found += _ways_out_of_finals(machine, finals)
-    found += _dead_candidates(machine)
+    found += _dead_candidates(machine, is_guarded)
     found += _wrong_meanings(machine, means, finals)
     if not finals:
         found.append(
             "no state is final, so that no job could ever complete: "
-            "declare one with {'name': …, 'final': True}"
+            "declare one with final=[…], or as {'name': …, 'final': True}"
         )
-    elif not found:
+    elif has_ends:
         found += _dead_ends(machine, finals)
     return found
 
@@ -44,13 +53,31 @@ def _unknown_names(machine: Machine) -> Iterator[str]:
     for trigger, edge in _edges(machine):
         for name, words in ((edge.source, "leaves"), (edge.dest, "leads to")):
             if name is not None and name not in machine.states:
-                near = get_close_matches(str(name), machine.states, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
+                hint = nearest(str(name), machine.states)
                 yield f"trigger {trigger!r} {words} {name!r}, which is no state{hint}"
 
 
+def _no_callbacks(machine: Machine) -> Iterator[str]:
+    owners: list[tuple[str, Any, tuple[str, ...]]] = [("the lifecycle", machine, MACHINE_WIDE)]
+    owners += [(f"state {name}", s, ("on_enter", "on_exit")) for name, s in machine.states.items()]
+    for trigger, edge in _edges(machine):
+        words = f"trigger {trigger!r} from {edge.source}"
+        owners.append((words, edge, ("prepare", "before", "after")))
+        owners += [(words, condition, ("func",)) for condition in edge.conditions]
+    for words, owner, slots in owners:
+        for slot in slots:
+            given = getattr(owner, slot)
+            for each in given if isinstance(given, (list, tuple)) else [given]:
+                if not isinstance(each, str) and not callable(each):
+                    kind = "a guard" if slot == "func" else slot
+                    yield f"{kind} of {words} is {each!r}, which is neither a function nor a name"
+
+
 def _ways_out_of_finals(machine: Machine, finals: set[str]) -> Iterator[str]:
-    automatic = {f"to_{name}" for name in machine.states} if machine.auto_transitions else set()
+    way_in = "to_" if machine.model_attribute == "state" else f"to_{machine.model_attribute}_"
+    automatic = {f"{way_in}{name}" for name in machine.states} & machine.events.keys()
+    if not machine.auto_transitions:
+        automatic = set()
     if automatic and finals:
         yield (
             "its auto_transitions lead from every state to every other, out of final ones too: "
@@ -61,7 +88,7 @@ def _ways_out_of_finals(machine: Machine, finals: set[str]) -> Iterator[str]:
             yield f"trigger {trigger!r} leaves {edge.source}, which is final"
 
 
-def _dead_candidates(machine: Machine) -> Iterator[str]:
+def _dead_candidates(machine: Machine, is_guarded: Callable[[str, Any], bool]) -> Iterator[str]:
     for event in machine.events.values():
         for source, candidates in event.transitions.items():
             unguarded = None
@@ -72,7 +99,7 @@ def _dead_candidates(machine: Machine) -> Iterator[str]:
                         f"{edge.dest or source} can never run, because the one to "
                         f"{unguarded.dest or source} before it has no guard"
                     )
-                elif not edge.conditions:
+                elif not edge.conditions and not is_guarded(event.name, edge):
                     unguarded = edge
 
 
@@ -108,10 +135,10 @@ def successors(machine: Machine) -> dict[str, set[str]]:
     return onward
 
 
-def closure(onward: Mapping[str, set[str]], start: str | None) -> frozenset[str]:
+def closure(onward: Mapping[str, set[str]], start: str) -> frozenset[str]:
     """Return every state that can be entered from *start*, in one step or more."""
     found: set[str] = set()
-    fresh = set(onward.get(start or "", ()))
+    fresh = set(onward[start])
     while fresh:
         found |= fresh
         fresh = set().union(*(onward[name] for name in fresh)) - found
@@ -143,6 +170,15 @@ def unsupported(machine: Machine) -> list[str]:
             for name in vars(cls)
             if hasattr(mro[ours], name) and (not name.startswith("__") or name == "__getattr__")
         ]
+    if nested:
+        found += _foreign_parts(machine)
+    elif found:  # else these are told with what the caller says of its statuses
+        found += problems(machine, {}, lambda trigger, edge: False)
+    return found
+
+
+def _foreign_parts(machine: Machine) -> Iterator[str]:
+    """Tell of parts that `transitions` has not made, so that their behaviour would be lost."""
     parts: list[tuple[str, Any, str]] = [("Machine", machine, "it")]
     parts += [("State", state, f"state {name}") for name, state in machine.states.items()]
     parts += [("Event", event, f"trigger {name!r}") for name, event in machine.events.items()]
@@ -154,12 +190,7 @@ def unsupported(machine: Machine) -> list[str]:
         cls = type(live)
         plain = cls.__module__.startswith("transitions.") and cls.__name__ in _SUPPORTED[kind]
         if kind != "Machine" and not plain:
-            found.append(f"{words} is a {cls.__name__} of {cls.__module__}, not a plain {kind}")
-        found += [
-            f"{words} has a method {name} of its own"
-            for name in vars(live)
-            if callable(getattr(type(live), name, None))
-        ]
-    if found and not nested:  # else these are told with what the caller says of its statuses
-        found += problems(machine, {})
-    return found
+            yield f"{words} is a {cls.__name__} of {cls.__module__}, not a plain {kind}"
+        for name in vars(live):
+            if callable(getattr(cls, name, None)):
+                yield f"{words} has a method {name} of its own"

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from transitions import EventData, Machine
 
 from ._check import closure, successors
+from ._errors import nearest
 from ._status import JobStatus
 from ._table import (
+    MACHINE_WIDE,
     Callback,
     DataCallback,
     Edge,
@@ -33,15 +35,6 @@ from ._table import (
 
 if TYPE_CHECKING:
     from ._lifecycle import Lifecycle
-
-MACHINE_WIDE = (
-    "prepare_event",
-    "before_state_change",
-    "after_state_change",
-    "finalize_event",
-    "on_exception",
-    "on_final",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +87,46 @@ def parsed(base: Machine | None, definition: Mapping[str, Any]) -> Machine:
         )
     else:
         machine = _cloned(base)
-    for state in listed(definition["states"]):
+    for state in listed(definition.get("states")):
         if name_of(state) in machine.states:
             raise ValueError(f"state {name_of(state)} is there already")
         with _naming("state", state):
             machine.add_states([dict(state) if isinstance(state, Mapping) else state])
+    for state in listed(definition.get("final")):
+        if name_of(state) not in machine.states:
+            hint = nearest(name_of(state), machine.states)
+            raise ValueError(f"its final state {state!r} is no state{hint}")
+        machine.states[name_of(state)].final = True
     if base is None:
-        with _naming("initial state", definition["initial"]):
-            machine.initial = definition["initial"]
-    for transition in listed(definition["transitions"]):
+        initial = definition["initial"]
+        if initial is not None and name_of(initial) not in machine.states:
+            hint = nearest(name_of(initial), machine.states)
+            raise ValueError(f"its initial state {initial!r} is no state{hint}")
+        machine.initial = initial
+    for transition in listed(definition.get("transitions")):
         with _naming("transition", transition):
-            machine.add_transitions([transition])
+            machine.add_transitions([_from_the_living(transition, machine)])
     if definition.get("ordered_transitions"):
         with _naming("ordered transitions of", list(machine.states)):
-            machine.add_ordered_transitions()
+            living = _living(machine)
+            end = [name for name in machine.states if name not in living][:1]
+            machine.add_ordered_transitions([*living, *end], loop=False)
     for key in MACHINE_WIDE:
-        setattr(machine, key, [*getattr(machine, key), *listed(definition[key])])
+        setattr(machine, key, [*getattr(machine, key), *listed(definition.get(key))])
     return _cloned(machine)  # what the caller later does to lists given here goes no further
+
+
+def _living(machine: Machine) -> list[str]:
+    return [name for name, state in machine.states.items() if not state.final]
+
+
+def _from_the_living(given: Any, machine: Machine) -> Any:
+    """Read the wildcard as every state that is not final, since nothing may leave those."""
+    if isinstance(given, Mapping) and given.get("source") == "*":
+        return {**given, "source": _living(machine)}
+    if isinstance(given, list) and given[1:2] == ["*"]:
+        return [given[0], _living(machine), *given[2:]]
+    return given
 
 
 @contextmanager
@@ -127,6 +143,8 @@ def listed(given: Any) -> list[Any]:
     if given is None:
         return []
     if isinstance(given, (str, Mapping, Enum)) or not isinstance(given, Iterable):
+        return [given]
+    if callable(given) and not isinstance(given, type):  # a callback may be iterable too
         return [given]
     return list(given)
 
@@ -222,7 +240,7 @@ class _Compiler:
             lifecycle=lifecycle,
             states=self.states,
             triggers=frozenset(machine.events),
-            initial=self.states[machine.initial or ""],
+            initial=self.states[machine.initial],
             prepare_event=prepare,
             finalize_event=finalize,
             on_exception=on_exception,

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class JobStateError(Exception):
-    """The base of every error that this package raises on its own account."""
+    """The base of every error of this package.
+
+    Besides, it raises ``TypeError`` and ``ValueError`` where a call makes no sense in itself.
+    """
 
 
 def _named(status: object) -> str:
@@ -23,10 +26,11 @@ def _listed(names: Iterable[object], nothing: str) -> str:
     return ", ".join(_named(name) for name in names) or nothing
 
 
-def _nearest(asked: str, known: Iterable[str]) -> str:
+def nearest(asked: str, known: Iterable[str]) -> str:
     """Return " (did you mean 'start'?)" where a known name is close to the one asked for."""
-    near = get_close_matches(asked, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    folded = {name.casefold(): name for name in map(str, known)}
+    near = get_close_matches(asked.casefold(), folded, n=1)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""
 
 
 # --- a trigger that does not move the job ---------------------------------------------------
@@ -52,8 +56,9 @@ class TransitionRefused(Refused):
 class GuardRefused(Refused):
     """A guard kept the job from a transition that its status has.
 
-    A guard passes by answering ``True`` (``False`` for one given as ``unless``); anything else
-    refuses. `refusals` holds one ``(destination, guard, answer)`` for each candidate, in order.
+    A guard passes by answering what equals ``True`` (``False`` for one given as ``unless``);
+    anything else refuses. `refusals` holds one ``(destination, guard, answer)`` for each
+    candidate, in order.
     """
 
     def __init__(
@@ -84,7 +89,7 @@ class UnknownTrigger(JobStateError, AttributeError):
         super().__init__(lifecycle, trigger, self.known)
 
     def __str__(self) -> str:
-        hint = _nearest(str(self.trigger), self.known)
+        hint = nearest(str(self.trigger), self.known)
         return (
             f"lifecycle {self.lifecycle} has no trigger {self.trigger!r}{hint}; "
             f"it has: {_listed(self.known, 'none')}"
@@ -99,9 +104,11 @@ class UnknownStatus(JobStateError, ValueError):
         super().__init__(lifecycle, status, self.known)
 
     def __str__(self) -> str:
-        hint = _nearest(_named(self.status), self.known)
+        name = _named(self.status)
+        foreign = name in self.known  # a member of another enum: naming it would say nothing
+        hint = "" if foreign else nearest(name, self.known)
         return (
-            f"lifecycle {self.lifecycle} has no status {_named(self.status)!r}{hint}; "
+            f"lifecycle {self.lifecycle} has no status {self.status if foreign else name!r}{hint}; "
             f"it has: {_listed(self.known, 'none')}"
         )
 
@@ -384,7 +391,7 @@ class CallbackNotFound(JobStateError, AttributeError):
         super().__init__(job_type, callback, self.known)
 
     def __str__(self) -> str:
-        hint = _nearest(self.callback, self.known)
+        hint = nearest(self.callback, self.known)
         return (
             f"callback {self.callback!r} is neither an attribute of {self.job_type}{hint} "
             "nor the dotted name of something that can be imported"

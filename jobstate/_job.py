@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Generator
 from inspect import isawaitable, iscoroutine
 from typing import Any
 
-from ._arguments import BARE_EFFECTS, NO_EFFECTS, Effects, effects_of
+from ._arguments import BARE_EFFECTS, NO_EFFECTS, UNSET, Effects, effects_of
 from ._errors import (
     BadArgument,
     JobAbandoned,
@@ -82,9 +82,12 @@ class Job(Standing[T, S]):
         """Begin an attempt: from PENDING or RETRY to STARTED. See `trigger`."""
         return self._move("start", (), {})
 
-    def succeed(self, result: T | None = None) -> Coroutine[Any, Any, Transition[S]]:
-        """Complete the job with its result: from STARTED to SUCCESS. See `trigger`."""
-        return self._move("succeed", () if result is None else (result,), {})
+    def succeed(self, result: T | None = UNSET) -> Coroutine[Any, Any, Transition[S]]:
+        """Complete the job with its result: from STARTED to SUCCESS. See `trigger`.
+
+        Without one the result is ``None``, and hooks are called without an argument.
+        """
+        return self._move("succeed", () if result is UNSET else (result,), {})
 
     def fail(self, error: BaseException | str) -> Coroutine[Any, Any, Transition[S]]:
         """Give up: from PENDING, STARTED or RETRY to FAILURE. See `trigger`."""
@@ -132,6 +135,8 @@ class Job(Standing[T, S]):
             HookFailed: it was committed, and hooks after the commit raised.
             ReentrantTrigger: called in a hook of the same job; use `defer`.
             WrongThread: called outside the job's event loop.
+
+        What guards, hooks and the journal raise before the commit comes through as it is.
         """
         return self._move(trigger, args, kwargs)
 
@@ -139,9 +144,9 @@ class Job(Standing[T, S]):
         """Do as `start`, at once or not at all. See `trigger_nowait`."""
         return self._move_now("start", (), {})
 
-    def succeed_nowait(self, result: T | None = None) -> Transition[S]:
+    def succeed_nowait(self, result: T | None = UNSET) -> Transition[S]:
         """Do as `succeed`, at once or not at all. See `trigger_nowait`."""
-        return self._move_now("succeed", () if result is None else (result,), {})
+        return self._move_now("succeed", () if result is UNSET else (result,), {})
 
     def fail_nowait(self, error: BaseException | str) -> Transition[S]:
         """Do as `fail`, at once or not at all. See `trigger_nowait`."""
@@ -181,14 +186,14 @@ class Job(Standing[T, S]):
         trigger is not run; if the trigger is refused, the call of the transition under way tells.
 
         Raises:
-            NothingToDefer: no transition is under way.
+            NothingToDefer: no transition is under way, or an observer asks, who never steers.
             UnknownTrigger: the lifecycle has no such trigger.
             BadArgument: an argument cannot be recorded.
             WrongThread: called outside the job's event loop.
         """
         self._check_home()
         effects = self._effects(self._known(trigger), args, kwargs)
-        if self._turn is None:
+        if self._turn is None or self._turn.telling:
             raise NothingToDefer(self.id, self.status, trigger)
         self._turn.deferred.append((trigger, args, kwargs, effects))
 
@@ -251,7 +256,8 @@ class Job(Standing[T, S]):
         entering it. Cancelling it does not touch the job.
 
         Raises:
-            Unreachable: the job can no longer enter any of them.
+            Unreachable: the job can no longer enter any of them. How many transitions it may
+                still make is not counted: a version to come is waited for.
             UnknownStatus: the lifecycle has no such status.
             JobAbandoned, ReentrantWait, WrongThread: as `completed` raises them.
         """
@@ -271,6 +277,10 @@ class Job(Standing[T, S]):
 
         ``async with job.changes() as changes: async for change in changes: …``; a change is a
         `Transition` or a `Progress`. See `Changes`.
+
+        Raises:
+            BadArgument: *after* is no version.
+            WrongThread: called outside the job's event loop.
         """
         self._check_home()
         return Changes(self, self._checked_version(after))
@@ -346,7 +356,7 @@ class Job(Standing[T, S]):
             self._commit(way.plain, transition, effects)
             listening = who_listens()
             if listening:
-                self._turn = Turn(at_once=True)  # who listens must not steer
+                self._turn = Turn(at_once=True)
                 try:
                     tell_transitioned(listening, self, transition)
                 finally:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from anyio import BusyResourceError, ClosedResourceError
 
 from ._job import Job
-from ._loop import Waiter, waiter
+from ._loop import Waiter, home, waiter
 from ._records import Outcome, S, T
 from ._waiting import check_may_wait, joined, left
 
@@ -20,7 +20,7 @@ J = TypeVar("J", bound=Job[Any, Any])
 class _Collector(Generic[J]):
     """Listens to several jobs; it alone is registered with each, so that a wait weighs little."""
 
-    __slots__ = ("abandoned", "done", "pending", "waiter", "wanted")
+    __slots__ = ("_home", "abandoned", "done", "listening", "pending", "waiter", "wanted")
 
     def __init__(self, jobs: Iterable[J]) -> None:
         unique = dict.fromkeys(jobs)
@@ -32,9 +32,10 @@ class _Collector(Generic[J]):
         self.wanted = 0
         """How many jobs must have ended before the waiter is woken."""
 
-        self.abandoned: J | None = None
-        """The first job that nobody can tell the end of: it wakes the waiter at once."""
+        self.abandoned: deque[J] = deque()
+        """Jobs that nobody can tell the end of: the first wakes the waiter at once."""
 
+        self.listening = False
         for job in unique:
             job._check_home()
             if job._state.final:
@@ -42,8 +43,18 @@ class _Collector(Generic[J]):
             else:
                 check_may_wait(job)
                 self.pending.add(job)
-        for job in self.pending:
-            job._at_end = joined(job._at_end, self)
+        self._home = home()
+        self.listen()
+
+    def listen(self) -> None:
+        """Register with each job; those that have ended meanwhile are done, the earliest first."""
+        if not self.listening:
+            self.listening = True
+            missed = [job for job in self.pending if job._state.final or job._abandoned]
+            for job in sorted(missed, key=lambda job: job._updated):
+                self.ended(job)
+            for job in self.pending:
+                job._at_end = joined(job._at_end, self)
 
     def ended(self, job: Job[Any, Any]) -> None:
         """Hear that a job has ended, or was abandoned."""
@@ -52,25 +63,41 @@ class _Collector(Generic[J]):
         self.pending.discard(mine)
         self.done.append(mine)
         if not job._state.final:
-            self.abandoned = self.abandoned or mine
+            self.abandoned.append(mine)
         if self.waiter is not None and (self.abandoned or len(self.done) >= self.wanted):
             self.waiter.wake()
 
     async def wait_for(self, wanted: int) -> None:
-        """Return once that many jobs are in `done`."""
+        """Return once that many jobs are in `done`, or one was abandoned.
+
+        Cancelled, it leaves nothing with the jobs; it may be called again.
+        """
+        self.check_home()
+        self.listen()
         if len(self.done) >= wanted:
             return
         self.wanted, self.waiter = wanted, waiter()
         try:
             await self.waiter
+        except BaseException:
+            self.close()
+            raise
         finally:
             self.waiter = None
 
+    def check_home(self) -> None:
+        """Raise in another loop than the jobs'; made where none runs, it brings them into one."""
+        if home() is not self._home:
+            for job in (*self.done, *self.pending):
+                job._check_home()
+            self._home = home()
+
     def close(self) -> None:
         """Listen no more."""
-        for job in self.pending:
-            job._at_end = left(job._at_end, self)
-        self.pending.clear()
+        if self.listening:
+            self.listening = False
+            for job in self.pending:
+                job._at_end = left(job._at_end, self)
 
 
 async def all_completed(jobs: Iterable[Job[T, S]]) -> list[Outcome[T, S]]:
@@ -84,12 +111,14 @@ async def all_completed(jobs: Iterable[Job[T, S]]) -> list[Outcome[T, S]]:
     """
     wanted = list(jobs)
     collector = _Collector(wanted)
+    total = len(collector.done) + len(collector.pending)
     try:
-        await collector.wait_for(len(collector.done) + len(collector.pending))
+        while collector.pending:
+            await collector.wait_for(total)
+            while collector.abandoned:
+                _outcome(collector.abandoned.popleft())  # raises, unless it has ended since
     finally:
         collector.close()
-    if collector.abandoned is not None:
-        _outcome(collector.abandoned)
     return [_outcome(job) for job in wanted]
 
 
@@ -167,6 +196,7 @@ class AsCompleted(Generic[J]):
             raise BusyResourceError("waiting for jobs from")
         if self._open and (collector.done or collector.pending):
             await collector.wait_for(1)
+            collector.abandoned.clear()
         if not self._open:
             raise ClosedResourceError
         if not collector.done:

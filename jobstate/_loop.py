@@ -13,7 +13,6 @@ import threading
 from asyncio import AbstractEventLoop, CancelledError, Future, Task, current_task, shield
 from asyncio.events import _get_running_loop
 from collections.abc import Awaitable, Coroutine, Generator
-from contextlib import suppress
 from contextvars import Context, copy_context
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
@@ -198,10 +197,7 @@ async def _finish_beside(loop: AbstractEventLoop, work: Awaitable[Any]) -> Finis
                 await shield(beside)
         except CancelledError as cancelled:
             held_back = cancelled
-            with anyio.CancelScope(shield=True):  # or a cancelled scope would cancel on and on
-                while not beside.done():
-                    with suppress(CancelledError):
-                        await shield(beside)
+            await _outlast(beside)
     except GeneratorExit:
         beside.cancel()
         if iscoroutine(work) and getcoroutinestate(work) == CORO_CREATED:
@@ -210,6 +206,25 @@ async def _finish_beside(loop: AbstractEventLoop, work: Awaitable[Any]) -> Finis
     _adopt(context)
     finished = beside.result()
     return finished if held_back is None else finished._replace(held_back=held_back)
+
+
+async def _outlast(beside: Task[Any]) -> None:
+    """Return once the task is done, however often the caller is cancelled."""
+    closing: GeneratorExit | None = None
+    try:
+        with anyio.CancelScope(shield=True):  # or a cancelled scope would cancel on and on
+            while not beside.done():
+                try:
+                    await shield(beside)
+                except CancelledError:
+                    pass
+                except GeneratorExit as error:
+                    closing = error
+                    raise
+    except RuntimeError:  # closed by another than its task, where a scope cannot be left
+        if closing is None:
+            raise
+        raise closing from None
 
 
 async def _tried(work: Awaitable[Any], caller: object = None) -> Finished:

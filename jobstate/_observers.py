@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from ._errors import Refused
 from ._records import Transition
+from ._turn import Turn
 from .abc import Observer
 
 if TYPE_CHECKING:
@@ -46,29 +48,32 @@ def tell_transitioned(
     listening: list[Observer], job: Job[Any, Any], transition: Transition[Any]
 ) -> None:
     """Tell of a commit."""
-    for observer in listening:
-        try:
-            observer.transitioned(job, transition, job._seconds_before())
-        except Exception:
-            _report(observer)
+    if listening:
+        seconds = job._seconds_before()
+        _tell(listening, job, lambda observer: observer.transitioned(job, transition, seconds))
 
 
 def tell_refused(job: Job[Any, Any], trigger: str, error: Refused) -> None:
     """Tell of a refusal."""
-    for observer in who_listens():
-        try:
-            observer.refused(job, trigger, error)
-        except Exception:
-            _report(observer)
+    _tell(who_listens(), job, lambda observer: observer.refused(job, trigger, error))
 
 
 def tell_hook_failed(job: Job[Any, Any], trigger: str, hook: str, error: BaseException) -> None:
     """Tell of a hook's failure."""
-    for observer in who_listens():
-        try:
-            observer.hook_failed(job, trigger, hook, error)
-        except Exception:
-            _report(observer)
+    _tell(who_listens(), job, lambda observer: observer.hook_failed(job, trigger, hook, error))
+
+
+def _tell(listening: list[Observer], job: Job[Any, Any], tell: Callable[[Observer], None]) -> None:
+    turn = cast(Turn, job._turn)
+    turn.telling = True
+    try:
+        for observer in listening:
+            try:
+                tell(observer)
+            except Exception:
+                _report(observer)
+    finally:
+        turn.telling = False
 
 
 def _report(observer: Observer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast
 
@@ -12,7 +13,8 @@ from ._arguments import NO_EFFECTS, UNSET, Effects, number
 from ._compile import name_of
 from ._errors import BadArgument, JobAbandoned, ReportRefused, WrongThread
 from ._ids import checked_id, new_id
-from ._lifecycle import JOB_LIFECYCLE, Lifecycle
+from ._job_lifecycle import JOB_LIFECYCLE
+from ._lifecycle import Lifecycle
 from ._loop import Thread, describe, home
 from ._records import ErrorInfo, Outcome, Progress, S, Snapshot, T, Transition, moment
 from ._status import JobStatus, RevokeCause
@@ -349,7 +351,8 @@ class Standing(Generic[T, S]):
 
     def _seconds_before(self) -> float:
         """Return how long the job stood where its last transition took it from."""
-        moves = (step.timestamp for step in self._history[-2::-1] if not step.internal)
+        earlier = islice(reversed(self._history), 1, None)
+        moves = (step.timestamp for step in earlier if not step.internal)
         return max(0.0, self._history[-1].timestamp - next(moves, self._created))
 
     def _progress_record(self) -> Progress:

@@ -7,11 +7,18 @@ a job holds nothing but a pointer to the `State` it is in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from inspect import iscoroutinefunction, signature
+from functools import partial
+from inspect import (
+    getattr_static,
+    isasyncgenfunction,
+    iscoroutinefunction,
+    isgeneratorfunction,
+    signature,
+)
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Generic, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict
 
 from ._errors import CallbackNotFound
 from ._records import S, Transition
@@ -68,6 +75,23 @@ Hook = Callable[[TransitionEvent[Any]], Any]
 """A guard or hook of one's own: called with the event; it may be async."""
 
 
+Callbacks = str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None
+"""Callbacks as `transitions` takes them: functions, names of methods of the job, dotted names."""
+
+
+class MachineWide(TypedDict, total=False):
+    """Callbacks that belong to every transition of a lifecycle, as `transitions` has them."""
+
+    prepare_event: Callbacks
+    before_state_change: Callbacks
+    after_state_change: Callbacks
+    finalize_event: Callbacks
+    on_exception: Callbacks
+    on_final: Callbacks
+
+
+MACHINE_WIDE = tuple(MachineWide.__annotations__)
+
 HookPlace = tuple[Literal["status", "trigger"], str]
 """Where a hook on one job belongs."""
 
@@ -99,6 +123,9 @@ class PlainCallback(Callback):
         return func(*event.args, **event.kwargs) if callable(func) else func
 
     def may_wait(self, job: Job[Any, Any]) -> bool:
+        found = getattr_static(job, self.func, None) if isinstance(self.func, str) else None
+        if isinstance(found, property):  # reading it would be calling it
+            return _is_async(found.fget)
         return _is_async(resolved(self.func, job))
 
 
@@ -113,7 +140,9 @@ class DataCallback(PlainCallback):
 
 
 def _name_of(func: Any) -> str:
-    return getattr(func, "__qualname__", None) or repr(func)
+    while isinstance(func, partial):
+        func = func.func
+    return getattr(func, "__qualname__", None) or type(func).__qualname__
 
 
 def _is_async(func: Any) -> bool:
@@ -131,13 +160,14 @@ def resolved(func: Any, job: Job[Any, Any]) -> Any:
     except AttributeError:
         if hasattr(type(job), func):  # a property that failed: its own error says more
             raise
+    cause: Exception | None = None
     if "." in func:
         try:
             return resolve_name(func)
-        except (ImportError, AttributeError, ValueError):
-            pass  # the error below says more
+        except (ImportError, AttributeError, ValueError) as error:
+            cause = error
     known = [name for name in dir(job) if not name.startswith("_")]
-    raise CallbackNotFound(type(job).__name__, func, known)
+    raise CallbackNotFound(type(job).__name__, func, known) from cause
 
 
 def hook_callback(hook: Any, asker: str) -> Callback:
@@ -148,6 +178,8 @@ def hook_callback(hook: Any, asker: str) -> Callback:
     """
     if not callable(hook):
         raise TypeError(f"{asker}: {hook!r} cannot be called, so it is no hook")
+    if isgeneratorfunction(hook) or isasyncgenfunction(hook):
+        raise TypeError(f"{asker}: {hook!r} yields, so that calling it would run nothing of it")
     try:
         signature(hook).bind(None)
     except TypeError:
@@ -161,7 +193,7 @@ def hook_callback(hook: Any, asker: str) -> Callback:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A condition: its callback must answer *target*, exactly."""
+    """A condition: what its callback answers must equal *target*."""
 
     callback: Callback
     target: bool = True

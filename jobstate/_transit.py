@@ -90,37 +90,39 @@ async def _transit(
     except BaseException as error:
         event.fail(error)
         await _unwind(event, turn, error, heard=isinstance(error, Exception))
+        del event  # by this frame, the error would hold itself, and the job
         raise
     if isinstance(ready, Refused):
         tell_refused(job, trigger, ready)
         heard = isinstance(ready, TransitionRefused) and not source.ignores_invalid
         event.fail(ready, heard=heard)
         await _unwind(event, turn, ready, heard=heard)
-        raise ready
+        try:
+            raise ready
+        finally:
+            del ready, event
 
     edge, transition = ready
     job._commit(edge, transition, effects)
     event.transition = transition
     if event.data is not None:
         event.data.state = edge.dest.live
+    entering = () if edge.internal else job._hooks_on(("status", edge.dest.name))
+    hooks = (*edge.enter, *entering, *edge.after, *job._hooks_on(("trigger", trigger)))
     failures: Failures = []
     try:
         tell_transitioned(who_listens(), job, transition)
     except BaseException as error:  # an interrupt: the hooks run all the same
         failures.append(error)
-    entering = () if edge.internal else job._hooks_on(("status", edge.dest.name))
-    await _settle(
-        (*edge.enter, *entering, *edge.after, *job._hooks_on(("trigger", trigger))),
-        event,
-        turn,
-        failures,
-    )
+    await _settle(hooks, event, turn, failures)
     group = _grouped(transition, failures)
     if group is not None:
         event.fail(group.exceptions[0] if len(group.exceptions) == 1 else group)
         await _settle(table.on_exception, event, turn, failures)
+    elif failures:
+        event.fail(failures[0])
     elif event.data is not None:
-        event.data.result = not failures
+        event.data.result = True
     await _settle(table.finalize_event, event, turn, failures)
     return transition, failures
 
@@ -190,7 +192,10 @@ async def _settle(
             # A hook on exceptions may raise again what it was told.
             if error is not event.error and not any(error is each for each in failures):
                 failures.append(error)
-                tell_hook_failed(event.job, event.trigger, callback.name, error)
+                try:
+                    tell_hook_failed(event.job, event.trigger, callback.name, error)
+                except BaseException as interrupt:  # the hooks that remain run all the same
+                    failures.append(interrupt)
 
 
 async def _unwind(
@@ -203,7 +208,10 @@ async def _unwind(
         await _settle(table.on_exception, event, turn, failures)
     heard_instead = failures[1:2]
     await _settle(table.finalize_event, event, turn, failures)
-    for replacement in (*_interrupts(failures[1:]), turn.held_back, *heard_instead):
+    others = [each for each in failures[1:] if not isinstance(each, Exception)]
+    if not isinstance(error, Exception):
+        others, heard_instead = [], []
+    for replacement in (*_interrupts(failures[1:]), turn.held_back, *others, *heard_instead):
         if replacement is not None:
             raise replacement from error
 

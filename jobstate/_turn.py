@@ -20,12 +20,15 @@ class Turn:
     A job that nobody moves has none; it is made for the first task, and handed on.
     """
 
-    __slots__ = ("_queue", "at_once", "deferred", "held_back", "owner")
+    __slots__ = ("_queue", "at_once", "deferred", "held_back", "owner", "telling")
 
     def __init__(self, *, at_once: bool = False) -> None:
         self.owner = task()
         self.at_once = at_once
         """The holder cannot wait: nothing else runs until it is done."""
+
+        self.telling = False
+        """Observers are being told, who must not steer."""
 
         self.deferred: deque[Deferred] = deque()
         """Triggers to run after the present one, before the turn is handed on."""

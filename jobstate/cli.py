@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: the command line makes no sense, or only asks for help or the version.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # until the process ends
     arguments = _parser().parse_args(argv)
     status = BAD_INPUT
     try:
@@ -39,10 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("jobstate: interrupted\n")
         status = INTERRUPTED
     except* BrokenPipeError:  # whoever read the output has had enough of it
-        with open(os.devnull, "w") as nowhere:  # or the rest would fail again at the very end
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        _write_no_more()
+        status = 1
+    except* OSError as errors:
+        _write_no_more()
+        sys.stderr.write(f"jobstate: cannot write the output: {errors.exceptions[0]}\n")
         status = 1
     return status
+
+
+def _write_no_more() -> None:
+    """Have what is left of the output go nowhere, or it would fail again at the very end."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _parser() -> ArgumentParser:

@@ -1,5 +1,7 @@
 """What all tests share: every asynchronous one runs on asyncio, on uvloop and on Trio."""
 
+import threading
+
 import pytest
 
 
@@ -13,3 +15,14 @@ import pytest
 def anyio_backend(request):
     """The event loop of a test marked ``anyio``."""
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left_running():
+    """Fail a test that leaves a thread behind for which the process would wait at its end."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if not thread.daemon:
+            thread.join(10)
+            assert not thread.is_alive(), f"{thread} was left running"

@@ -1675,9 +1675,9 @@ async def test_event_data_is_kept_up_to_date(fails):
     assert seen["prepare"] == ("A", False, None, False)
     assert seen["before"] == ("A", False, None, True)
     if fails != "before":
-        assert seen["enter"] == ("B", True, None, True)
-    after = ("A", False) if fails == "before" else ("B", True)
-    assert seen["finalize"] == (*after, error if fails else None, True)
+        assert seen["enter"] == ("B", False, None, True)
+    after = {"": ("B", True, None), "enter": ("B", False, error), "before": ("A", False, error)}
+    assert seen["finalize"] == (*after[fails], True)
     assert ("exception" in seen) is bool(fails)
 
 

@@ -12,13 +12,12 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import structlog
@@ -27,7 +26,7 @@ from jobstate import __version__
 
 from .lines import Lines
 from .plan import BadInput, Plan, planned, printable
-from .report import amount, counted, opening
+from .report import Report, amount, counted, opening
 from .run import ROOM, Run
 
 if TYPE_CHECKING:
@@ -36,11 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["BadInput", "demonstrate"]
 
 INTERRUPTED = 130
-OPTIONS: dict[str, dict[str, Any]] = {
-    "asyncio": {},
-    "trio": {"restrict_keyboard_interrupt_to_checkpoints": True},
-}
-"""The event loops to choose from. With these options Ctrl-C is a cancellation on both."""
 
 
 def demonstrate(folder: Path, *, limit: int, workers: int, backend: str, log: bool) -> int:
@@ -65,7 +59,7 @@ def demonstrate(folder: Path, *, limit: int, workers: int, backend: str, log: bo
         report = None
         try:
             with display:
-                report = anyio.run(run, backend=backend, backend_options=OPTIONS[backend])
+                report = anyio.run(_carried_out, run, backend=backend)
         except* KeyboardInterrupt:
             pass
         if report is None:
@@ -107,22 +101,45 @@ def _heading(plan: Plan, workers: int, backend: str) -> list[str]:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Have what `kill` and a terminal that is closed send do the same as Ctrl-C."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        ctrl_c = signal.getsignal(signal.SIGINT)
-        if not callable(ctrl_c):  # in the background of a script it is ignored
-            raise KeyboardInterrupt
-        ctrl_c(signal.SIGINT, frame)
-
     numbers = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
     ending = [each for each in numbers if each and signal.getsignal(each) == signal.SIG_DFL]
     for number in ending:
-        signal.signal(number, interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
         for number in ending:
             signal.signal(number, signal.SIG_DFL)
+
+
+async def _carried_out(run: Run) -> Report | None:
+    """Return what came of the run, or ``None`` where Ctrl-C or one of its kin has ended it.
+
+    In the event loop a signal wakes a task that cancels the others. An exception out of its
+    handler could strike anywhere, even where a thread is started that nobody would then stop.
+    """
+    report = None
+    async with anyio.create_task_group() as tasks:
+        with anyio.open_signal_receiver(*_interrupts()) as signals:
+            tasks.start_soon(_cancel_on_first, signals, tasks.cancel_scope)
+            report = await run()
+            tasks.cancel_scope.cancel()
+    return report
+
+
+def _interrupts() -> list[signal.Signals]:
+    """Return the signals that end the run: those that are not ignored."""
+    if sys.platform == "win32":
+        return []  # its event loop cannot receive them; Ctrl-C raises KeyboardInterrupt there
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [each for each in numbers if signal.getsignal(each) != signal.SIG_IGN]
+
+
+async def _cancel_on_first(
+    signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope
+) -> None:
+    async for _ in signals:
+        scope.cancel()
 
 
 @contextmanager

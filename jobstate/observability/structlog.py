@@ -39,7 +39,7 @@ class StructlogObserver(Observer):
             data["reason"] = transition.reason
         if job.info:
             data["info"] = dict(job.info)
-        structlog.get_logger(LOGGER).info(
+        _logger().info(
             "job.transition",
             job_id=transition.job_id,
             name=printable(job.name),
@@ -55,7 +55,7 @@ class StructlogObserver(Observer):
     def refused(self, job: Job[Any, Any], trigger: str, error: Refused) -> None:
         """Write ``job.refused``, at level warning."""
         if _enabled(logging.WARNING):
-            structlog.get_logger(LOGGER).warning(
+            _logger().warning(
                 "job.refused",
                 **_asked(job, trigger),
                 error=type(error).__name__,
@@ -67,9 +67,18 @@ class StructlogObserver(Observer):
     ) -> None:
         """Write ``job.hook_failed``, at level error, with the exception."""
         if _enabled(logging.ERROR):
-            structlog.get_logger(LOGGER).error(
+            _logger().error(
                 "job.hook_failed", **_asked(job, trigger), hook=printable(hook), exc_info=error
             )
+
+
+def _logger() -> Any:
+    """Return the logger; of one whose methods are async, the synchronous one inside of it."""
+    logger = structlog.get_logger(LOGGER)
+    wrapper = structlog.get_config()["wrapper_class"]
+    if isinstance(wrapper, type) and issubclass(wrapper, structlog.stdlib.AsyncBoundLogger):
+        return logger.bind().sync_bl
+    return logger
 
 
 def _asked(job: Job[Any, Any], trigger: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from .._errors import JobStateError
 from .._job import Job
-from .._lifecycle import JOB_LIFECYCLE, Lifecycle
+from .._job_lifecycle import JOB_LIFECYCLE
+from .._lifecycle import Lifecycle
 from ._schedule import Backend
 from ._verdict import problems_of
 from ._world import JOB_ARGUMENTS, Actor, Arguments, Game, World
