@@ -1,5 +1,6 @@
 """What all tests share: every asynchronous one runs on asyncio, on uvloop and on Trio."""
 
+import faulthandler
 import threading
 
 import pytest
@@ -26,3 +27,8 @@ def no_thread_is_left_running():
         if not thread.daemon:
             thread.join(10)
             assert not thread.is_alive(), f"{thread} was left running"
+
+
+def pytest_unconfigure():
+    """Have a process that does not end once the tests are over say where it hangs, and fail."""
+    faulthandler.dump_traceback_later(120, exit=True)

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from hashlib import sha256
 from pathlib import Path
@@ -115,6 +116,28 @@ def scratch(tmp_path, monkeypatch):
 def plan(folder, scratch):
     """A plan with two files that have no flaw, two specimens, and a second job for the first."""
     return planned(folder, 10, scratch)
+
+
+@pytest.fixture
+def usual_signals():
+    """Have signals do what they do in a terminal, though whatever runs the tests ignores them."""
+    usual = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield usual
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def work_until_cancelled(report):
+    """Report until that is cancelled, and fail rather than go on for ever."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        report(50)
+    raise AssertionError("nobody has cancelled the work")
 
 
 def story(job):
@@ -736,14 +759,13 @@ def test_what_is_off_is_said(folder, monkeypatch, capsys):
     [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGHUP, True)],
 )
 def test_an_interrupt_stops_it(
-    folder, scratch, terminal, monkeypatch, capsys, backend, number, live
+    folder, scratch, terminal, monkeypatch, capsys, usual_signals, backend, number, live
 ):
     """Ctrl-C and its kin revoke what is left, say so, and leave the terminal as it was."""
 
     def interrupted(path, attempt, report):
         signal.raise_signal(number)
-        while True:
-            report(50)
+        work_until_cancelled(report)
 
     if not live:
         monkeypatch.setenv("TERM", "dumb")
@@ -755,27 +777,24 @@ def test_an_interrupt_stops_it(
     )
     assert ("\x1b[?25h" in terminal.getvalue()) is live
     assert not list(scratch.iterdir())
-    assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
+    assert signal.getsignal(number) == usual_signals[number]
 
 
-def test_kill_works_in_the_background(folder, scratch, terminal, monkeypatch):
+def test_kill_works_in_the_background(folder, scratch, terminal, monkeypatch, usual_signals):
     """Where Ctrl-C is ignored, as in the background of a script, a request to end is not."""
 
     def killed(path, attempt, report):
         signal.raise_signal(signal.SIGTERM)
-        while True:
-            report(50)
+        work_until_cancelled(report)
 
     monkeypatch.setattr(runs, "examine", killed)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        assert terminal.demo(folder) == 130
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert terminal.demo(folder) == 130
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     assert not list(scratch.iterdir())
 
 
-def test_a_signal_that_is_ignored_stays_so(folder, scratch, terminal, monkeypatch):
+def test_a_signal_that_is_ignored_stays_so(folder, terminal, monkeypatch, usual_signals):
     """Started by nohup, it goes on when the terminal is closed."""
 
     def hung_up(path, attempt, report):
@@ -783,11 +802,9 @@ def test_a_signal_that_is_ignored_stays_so(folder, scratch, terminal, monkeypatc
         return examine(path, attempt, report)
 
     monkeypatch.setattr(runs, "examine", hung_up)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        assert terminal.demo(folder) == 0
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert terminal.demo(folder) == 0
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def test_nothing_is_left_behind(folder, scratch, monkeypatch, capsys):
