@@ -15,8 +15,7 @@ from asyncio.events import _get_running_loop
 from collections.abc import Awaitable, Coroutine, Generator
 from contextvars import Context, copy_context
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import anyio
 
@@ -84,7 +83,7 @@ def task() -> object:
     """
     if running_loop() is not None:
         running = current_task()
-        return None if running is None else _on_behalf_of.get(running, running)
+        return running.caller if isinstance(running, _Beside) else running
     if _trio_token() is None:
         return None
     try:
@@ -93,8 +92,12 @@ def task() -> object:
         return None
 
 
-_on_behalf_of: WeakKeyDictionary[Task[Any], object] = WeakKeyDictionary()
-"""Tasks of `finish`, and the callers that they run for."""
+class _Beside(Task[Any]):
+    """A task of `finish`, and the caller that it runs for."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], caller: object, **options: Any) -> None:
+        self.caller = caller  # before the task begins, which it may do in here
+        super().__init__(work, **options)
 
 
 def _forget_parent() -> None:
@@ -161,8 +164,8 @@ class Finished(NamedTuple):
     error: BaseException | None = None
     """What the work raised."""
 
-    held_back: CancelledError | None = None
-    """The cancellation that reached the caller meanwhile: it has to be raised."""
+    held_back: BaseException | None = None
+    """What reached the caller meanwhile, a cancellation: it has to be raised."""
 
 
 async def finish(work: Awaitable[Any]) -> Finished:
@@ -189,14 +192,16 @@ _EAGERLY: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) 
 
 async def _finish_beside(loop: AbstractEventLoop, work: Awaitable[Any]) -> Finished:
     context = copy_context()
-    beside = Task(_tried(work, task()), loop=loop, context=context, **_EAGERLY)
-    held_back: CancelledError | None = None
+    beside = _Beside(_tried(work), task(), loop=loop, context=context, **_EAGERLY)
+    held_back: BaseException | None = None
     try:
         try:
             if not beside.done():
                 await shield(beside)
-        except CancelledError as cancelled:
-            held_back = cancelled
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            held_back = error
             await _outlast(beside)
     except GeneratorExit:
         beside.cancel()
@@ -204,7 +209,7 @@ async def _finish_beside(loop: AbstractEventLoop, work: Awaitable[Any]) -> Finis
             work.close()  # it has not even begun
         raise
     _adopt(context)
-    finished = beside.result()
+    finished: Finished = beside.result()
     return finished if held_back is None else finished._replace(held_back=held_back)
 
 
@@ -227,9 +232,7 @@ async def _outlast(beside: Task[Any]) -> None:
         raise closing from None
 
 
-async def _tried(work: Awaitable[Any], caller: object = None) -> Finished:
-    if caller is not None:
-        _on_behalf_of[cast("Task[Any]", current_task())] = caller
+async def _tried(work: Awaitable[Any]) -> Finished:
     try:
         return Finished(await work)
     except BaseException as error:

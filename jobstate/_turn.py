@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -33,8 +32,8 @@ class Turn:
         self.deferred: deque[Deferred] = deque()
         """Triggers to run after the present one, before the turn is handed on."""
 
-        self.held_back: CancelledError | None = None
-        """A cancellation of the holder that is to be raised once its hooks are done."""
+        self.held_back: BaseException | None = None
+        """What is to be raised once the holder's hooks are done: a cancellation of the holder."""
 
         self._queue: OrderedDict[Waiter, object] = OrderedDict()
 
