@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 import anyio.lowlevel
@@ -35,7 +37,7 @@ class Vague:
 
 
 ODD = [1, 0, 1.0, "yes", "", None, Vague("so"), Vague(""), ValueError]
-HOOK = [*[None] * 40, *[ValueError] * 6, False, Interrupt]
+HOOK = [*[None] * 40, *[ValueError] * 5, AttributeError, False, *[Interrupt] * 3]
 DOES: dict[str, list[Any]] = {
     "conditions": [*[True] * 30, *[False] * 4, *ODD],
     "unless": [*[False] * 30, *[True] * 4, *ODD],
@@ -46,14 +48,23 @@ ALWAYS = ("prepare_event", "before_state_change", "after_state_change", "finaliz
 MACHINE_WIDE = (*ALWAYS, "on_exception", "on_final")
 OF_TRANSITION = ("prepare", "conditions", "unless", "before", "after")
 OF_STATE = ("on_enter", "on_exit")
-FORMS = ("function", "method", "property", "partial", "object", "classmethod")
+ADDED = ("prepare", "before", "after")
+"""What ``machine.before_go()`` and the like add to all transitions of a trigger."""
+
+FORMS = ("function", "method", "property", "partial", "object", "classmethod", "dotted")
+AS_METHOD = ("declared", "implied", "implied in class")
+"""As a method of the model that is called like ``on_enter_A``: given by name too, or just there."""
+
 TRIGGERS = ("go", "start", "fail", "tick")
-ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+FINE: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((), {}),
     (("one",), {}),
     (("one", 2), {"speed": 3}),
     ((), {"reason": "why", "result": 4}),
+    (("one",), {"trigger": "go", "event": None, "delay": 1.5}),
 ]
+ARGUMENTS = [*FINE * 4, ((2, "one"), {}), ((), {"delay": "soon"})]
+"""What triggers are called with; a job cannot record an error that is 2, nor a delay of "soon"."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +72,11 @@ class Callback:
     """One callback of a definition."""
 
     slot: str
-    """The slot, and of what: ``before_state_change``, ``before 3``, ``on_enter A``."""
+    """The slot, and of what: ``on_final``, ``before 3``, ``before go``, ``on_enter A``."""
 
     form: str
-    """How it is given: one of `FORMS`, or as the method of a state, ``declared`` or ``implied``."""
+    """How it is given: one of `FORMS` or of `AS_METHOD`;
+    ``added`` are functions given to ``machine.on_enter_A()`` or ``machine.before_go()``."""
 
     waits: bool
     """Whether its answer has to be awaited."""
@@ -82,7 +94,7 @@ class Callback:
     @property
     def name(self) -> str:
         """Its name on the class of the model or job."""
-        is_of_state = self.form in ("declared", "implied")
+        is_of_state = self.form in AS_METHOD
         return self.slot.replace(" ", "_") if is_of_state else f"{self.form}_{self.number}"
 
 
@@ -114,8 +126,8 @@ class Definition:
     steps: tuple[Step, ...]
     """Those with a wildcard come first."""
 
-    ordered: bool
-    """Whether a trigger ``next_state`` leads down the spine."""
+    ordered: tuple[str, ...]
+    """The states that a trigger ``next_state`` leads down or, if none is final, around."""
 
     ignoring: dict[str, bool]
     """Which states say whether they ignore invalid triggers; "" is the machine."""
@@ -132,6 +144,11 @@ class Definition:
         """How many transitions have a wildcard."""
         return sum(step.sources == ("*",) for step in self.steps)
 
+    @property
+    def added(self) -> tuple[Callback, ...]:
+        """The callbacks that are given to the machine later."""
+        return tuple(each for each in self.callbacks if each.form == "added")
+
     def sources(self, step: Step) -> tuple[str, ...]:
         """Return the states that a transition leaves."""
         return self.states[: self.known] if step.sources == ("*",) else step.sources
@@ -140,15 +157,27 @@ class Definition:
 # --- drawing ----------------------------------------------------------------------------------
 
 
-@st.composite
-def callbacks(draw: st.DrawFn, slots: list[str], may_wait: bool) -> Callback:
+@cache
+def doings(slot: str, may_wait: bool) -> st.SearchStrategy[Callback]:
+    """Draw a callback of this slot; made once, since making it takes longer than drawing."""
+    kind, of = slot.split()[0], slot.split()[-1]
+    forms: tuple[str, ...] = FORMS
+    if kind in OF_STATE:
+        forms = (*FORMS, *AS_METHOD, *AS_METHOD, "added")
+    elif of in (*TRIGGERS, "next_state"):
+        forms = ("added",)
+    return st.builds(
+        Callback,
+        slot=st.just(slot),
+        form=st.sampled_from(forms),
+        waits=st.booleans() if may_wait else st.just(False),
+        does=st.lists(st.sampled_from(DOES.get(kind, HOOK)), min_size=1, max_size=3).map(tuple),
+    )
+
+
+def callbacks(slots: list[str], may_wait: bool) -> st.SearchStrategy[Callback]:
     """Draw a callback of one of these slots."""
-    slot = draw(st.sampled_from(slots))
-    kind = slot.split()[0]
-    forms = (*FORMS, "declared", "implied", "implied") if kind in OF_STATE else FORMS
-    does = st.lists(st.sampled_from(DOES.get(kind, HOOK)), min_size=1, max_size=3)
-    waits = may_wait and draw(st.booleans())
-    return Callback(slot, draw(st.sampled_from(forms)), waits, tuple(draw(does)))
+    return st.sampled_from(slots).flatmap(lambda slot: doings(slot, may_wait))
 
 
 @st.composite
@@ -166,10 +195,17 @@ def definitions(draw: st.DrawFn, may_wait: bool) -> Definition:
     wild = st.builds(Step, trigger, st.just(("*",)), dests)
     steps = draw(st.permutations([*needed, *draw(st.lists(more, max_size=4))]))
     steps = [*draw(st.lists(wild, max_size=1)), *steps]
-    ordered = draw(st.booleans())
-    slots = [*MACHINE_WIDE, *ALWAYS]
-    slots += [f"{kind} {each}" for each in range(len(steps) + ordered) for kind in OF_TRANSITION]
+    around = [spine[:-1]] if len(living) > 1 else []
+    ordered = draw(st.sampled_from([(), (), spine, *around]))
+    triggers = {step.trigger for step in steps} | ({"next_state"} if ordered else set())
+    slots = [*MACHINE_WIDE, *ALWAYS, *["on_exception"] * 2, *["on_final"] * 4]
+    slots += [
+        f"{kind} {each}" for each in range(len(steps) + bool(ordered)) for kind in OF_TRANSITION
+    ]
     slots += [f"{kind} {state}" for state in (*living, *finals) for kind in OF_STATE]
+    if draw(st.sampled_from([False, False, True])):
+        slots += [f"{kind} {each}" for each in sorted(triggers) for kind in ADDED]
+    ignoring = st.dictionaries(st.sampled_from(["", "", *living]), st.booleans(), max_size=3)
     definition = Definition(
         kind=draw(st.sampled_from([str, Enum, StrEnum])),
         states=(*living, *finals),
@@ -177,7 +213,7 @@ def definitions(draw: st.DrawFn, may_wait: bool) -> Definition:
         spine=spine,
         steps=tuple(steps),
         ordered=ordered,
-        ignoring=draw(st.dictionaries(st.sampled_from(["", *living]), st.booleans(), max_size=2)),
+        ignoring=draw(ignoring),
         send_event=draw(st.booleans()),
         queued=draw(st.booleans()),
         has_model=draw(st.booleans()),
@@ -214,6 +250,12 @@ def _numbered(drawn: Iterable[Callback]) -> Iterable[Callback]:
 
 # --- building ---------------------------------------------------------------------------------
 
+DOTTED = ModuleType("jobstate_differential.callbacks")
+"""Where callbacks are that are given by a dotted name."""
+
+sys.modules["jobstate_differential"] = ModuleType("jobstate_differential")
+sys.modules[DOTTED.__name__] = sys.modules["jobstate_differential"].callbacks = DOTTED  # type: ignore[attr-defined]
+
 
 class Live:
     """A definition as a machine, and as what its models have: its callbacks all `call` the same."""
@@ -228,6 +270,7 @@ class Live:
         self.statuses: dict[str, Any] = {state: members.get(state, state) for state in names}
         self.slots: dict[str, list[Any]] = {}
         self.attributes: dict[str, Any] = {}
+        self.added: list[tuple[Callback, Any]] = []
         for callback in definition.callbacks:
             self._add(callback)
         parts = {**self.parts(), **more}
@@ -244,8 +287,11 @@ class Live:
         self.machine.add_transitions(steps[wild:])
         if definition.ordered:
             given = self._given(OF_TRANSITION, len(steps))
-            more = {"loop": False, **{slot: [each] for slot, each in given.items()}}
-            self.machine.add_ordered_transitions(list(definition.spine), **more)
+            more = {slot: [each] for slot, each in given.items()}
+            loop = definition.ordered != definition.spine
+            self.machine.add_ordered_transitions(list(definition.ordered), loop=loop, **more)
+        for callback, func in self.added:
+            getattr(self.machine, callback.slot.replace(" ", "_"))(func)
 
     def parts(self) -> dict[str, Any]:
         """Return the arguments that declare it, but for ordered transitions."""
@@ -281,7 +327,7 @@ class Live:
         given: dict[str, Any] = {}
         for slot in slots:
             found = self.slots.get(f"{slot} {of}".strip(), [])
-            if len(found) == 2 and slot not in OF_STATE:  # there a model would add to the tuple
+            if len(found) == 2 and slot not in (*OF_STATE, *ADDED):  # those may be added to
                 given[slot] = tuple(found)
             elif found:
                 given[slot] = list(found) if len(found) > 1 else found[0]
@@ -307,10 +353,17 @@ class Live:
             "object": type("Called", (), {"__call__": method})(),
             "property": property(lambda self: called()),
             "classmethod": classmethod(method),
+            "implied in class": classmethod(method),
         }
+        if callback.form == "added":
+            self.added.append((callback, called))
+            return
         given = forms.get(callback.form, method)
-        if callback.form not in ("function", "partial", "object"):
+        if callback.form == "dotted":
+            setattr(DOTTED, callback.name, called)
+            given = f"{DOTTED.__name__}.{callback.name}"
+        elif callback.form not in ("function", "partial", "object"):
             self.attributes[callback.name] = given
             given = callback.name
-        if callback.form != "implied":
+        if not callback.form.startswith("implied"):
             self.slots.setdefault(callback.slot, []).append(given)
