@@ -1,15 +1,14 @@
-"""What does it cost to make a job, and what does it weigh?"""
+"""What does it cost to make a job?"""
 
 from __future__ import annotations
 
-import gc
-import tracemalloc
-
 from jobstate import Job
 
-from .measure import compared, table
+from .measure import Contender, Effort, Goal, Measurement, Question, Stopwatch, in_turn
+from .peers import Core, Model, Peer, async_machine, automat_factory
 
-COUNT = 5_000
+LARGE, SMALL = 5_000, 30
+SLOTTED, OURS = "a slotted object", "Job()"
 
 
 class Slotted:
@@ -21,32 +20,68 @@ class Slotted:
         self.a, self.b, self.c, self.d = a, b, c, d
 
 
-async def main() -> str:
-    """Return the figures of both questions."""
+async def measure(backend: str, effort: Effort) -> list[Measurement]:
+    """Return seconds an object."""
 
-    async def bare(count: int) -> None:
-        kept = [Slotted(1, 2, 3, 4) for _ in range(count)]
+    async def slotted(count: int, watch: Stopwatch) -> None:
+        with watch:
+            kept = [Slotted(1, 2, 3, 4) for _ in range(count)]
         del kept
 
-    async def ours(count: int) -> None:
-        kept = [Job() for _ in range(count)]
+    async def ours(count: int, watch: Stopwatch) -> None:
+        with watch:
+            kept = [Job() for _ in range(count)]
         del kept
 
-    figures = await compared({"a slotted object": (COUNT, bare), "jobstate.Job": (COUNT, ours)})
-    gc.collect()
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    jobs = [Job() for _ in range(COUNT)]
-    idle = tracemalloc.get_traced_memory()[0] - before
-    for job in jobs:
-        await job.start()
-        await job.succeed()
-    finished = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    return "\n".join(
-        (
-            table("Making a job", figures, "a slotted object"),
-            f"Memory of a job: {idle / COUNT:.0f} bytes idle, "
-            f"{finished / COUNT:.0f} bytes finished, with its whole history",
-        )
+    make = automat_factory()
+
+    async def automat(count: int, watch: Stopwatch) -> None:
+        with watch:
+            kept = [make(Core()) for _ in range(count)]
+        del kept
+
+    async def own(count: int, watch: Stopwatch) -> None:
+        with watch:
+            kept = [async_machine([Model()]) for _ in range(count)]
+        del kept
+
+    machine = async_machine([])
+
+    async def shared(count: int, watch: Stopwatch) -> None:
+        models = [Model() for _ in range(count)]
+        with watch:
+            for model in models:
+                machine.add_model(model)
+        machine.remove_model(models)
+
+    async def statemachine(count: int, watch: Stopwatch) -> None:
+        with watch:
+            kept = [Peer() for _ in range(count)]
+        del kept
+
+    return await in_turn(
+        "creation",
+        backend,
+        effort,
+        [
+            Contender(SLOTTED, LARGE, slotted),
+            Contender(OURS, LARGE, ours),
+            Contender("Automat", LARGE, automat),
+            Contender("AsyncMachine, one a model", SMALL, own),
+            Contender("AsyncMachine, one for all models", SMALL, shared),
+            Contender("python-statemachine", SMALL, statemachine),
+        ],
     )
+
+
+QUESTION = Question(
+    "creation",
+    "Making a job",
+    measure,
+    "A list of new objects, which are kept. The slotted object has four fields, and no id.",
+    (
+        Goal("≤ 5 × a slotted object", 5, OURS, (SLOTTED,)),
+        Goal("≤ 2 µs", 2e-6, OURS, unit="s"),
+    ),
+    (SLOTTED,),
+)

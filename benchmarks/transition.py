@@ -1,153 +1,108 @@
-"""What does a transition cost, with and without hooks?"""
+"""What does a transition without hooks cost?"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import logging
 
-from statemachine import State as PeerState
-from statemachine import StateChart
-from transitions.extensions.asyncio import AsyncMachine
+import structlog
 
-from jobstate import JOB_LIFECYCLE, Job, Lifecycle, TransitionEvent
+from jobstate import Job
 
-from .measure import compared, table
+from .measure import Contender, Effort, Goal, Measurement, Question, Stopwatch, in_turn
+from .peers import Bare, Core, Peer, automat_factory, one_machine, own_machines
 
-SMALL, LARGE = 300, 5_000
-STEPS = {"PENDING": {"start": "STARTED"}, "STARTED": {"requeue": "PENDING"}}
-
-
-class Bare:
-    """The least that anything can do: one lookup and one assignment."""
-
-    __slots__ = ("status",)
-
-    def __init__(self) -> None:
-        self.status = "PENDING"
-
-    async def trigger(self, name: str) -> None:
-        """Move."""
-        self.status = STEPS[self.status][name]
+LARGE, SMALL = 4_000, 100
+BARE, OURS, THEIRS = "a coroutine with a dict", "await job.start()", "AsyncMachine, one a model"
+AT_ONCE, LEVEL_OFF = "job.start_nowait()", "await job.start(), structlog set up, level off"
 
 
-class Model:
-    """A model of `transitions`, with an async guard and an async hook."""
+async def measure(backend: str, effort: Effort) -> list[Measurement]:
+    """Return seconds a transition: every object goes forth and back."""
 
-    state: str
-    start: Callable[[], Awaitable[bool]]
-    requeue: Callable[[], Awaitable[bool]]
+    async def bare(count: int, watch: Stopwatch) -> None:
+        jobs = [Bare() for _ in range(count // 2)]
+        with watch:
+            for job in jobs:
+                await job.start()
+                await job.requeue()
 
-    async def may_start(self) -> bool:
-        """Let it pass."""
-        return True
+    async def ours(count: int, watch: Stopwatch) -> None:
+        jobs = [Job() for _ in range(count // 2)]
+        with watch:
+            for job in jobs:
+                await job.start()
+                await job.requeue()
 
-    async def has_started(self) -> None:
-        """Hear of it."""
+    async def at_once(count: int, watch: Stopwatch) -> None:
+        jobs = [Job() for _ in range(count // 2)]
+        with watch:
+            for job in jobs:
+                job.start_nowait()
+                job.requeue_nowait()
+
+    async def level_off(count: int, watch: Stopwatch) -> None:
+        level = structlog.make_filtering_bound_logger(logging.ERROR)
+        structlog.configure(wrapper_class=level)
+        await ours(count, watch)
+        structlog.reset_defaults()
+
+    make = automat_factory()
+
+    async def automat(count: int, watch: Stopwatch) -> None:
+        machines = [make(Core()) for _ in range(count // 2)]
+        with watch:
+            for machine in machines:
+                machine.start()
+                machine.requeue()
+
+    contenders = [
+        Contender(BARE, LARGE, bare),
+        Contender(OURS, LARGE, ours),
+        Contender(AT_ONCE, LARGE, at_once),
+        Contender(LEVEL_OFF, LARGE, level_off),
+        Contender("Automat (a plain function)", LARGE, automat),
+    ]
+    if backend != "trio":
+        own, shared = own_machines(SMALL // 2), one_machine(SMALL // 2)
+        peers = [Peer() for _ in range(SMALL // 2)]
+        for peer in peers:
+            await peer.activate_initial_state()
+
+        async def theirs(count: int, watch: Stopwatch) -> None:
+            with watch:
+                for model in own[: count // 2]:
+                    await model.start()
+                    await model.requeue()
+
+        async def theirs_shared(count: int, watch: Stopwatch) -> None:
+            with watch:
+                for model in shared[: count // 2]:
+                    await model.start()
+                    await model.requeue()
+
+        async def statemachine(count: int, watch: Stopwatch) -> None:
+            with watch:
+                for peer in peers[: count // 2]:
+                    await peer.start()
+                    await peer.requeue()
+
+        contenders += [
+            Contender(THEIRS, SMALL, theirs),
+            Contender("AsyncMachine, one for all models", SMALL, theirs_shared),
+            Contender("python-statemachine", SMALL, statemachine),
+        ]
+    return await in_turn("transition", backend, effort, contenders)
 
 
-class Peer(StateChart[Any]):
-    """The same two states in python-statemachine."""
-
-    pending = PeerState(initial=True)
-    started = PeerState()
-    start = pending.to(started)
-    requeue = started.to(pending)
-
-    async def on_enter_started(self) -> None:
-        """Make the machine an async one."""
-
-
-def hooked_lifecycle() -> Lifecycle:
-    """Return the default lifecycle with an async guard and an async hook."""
-    lifecycle = JOB_LIFECYCLE.derive("hooked")
-
-    @lifecycle.guard("start")
-    async def may_start(event: TransitionEvent) -> bool:
-        return True
-
-    @lifecycle.on_enter("STARTED")
-    async def has_started(event: TransitionEvent) -> None:
-        pass
-
-    return lifecycle
-
-
-def async_machine(*, hooked: bool) -> Model:
-    """Return a model moved by an AsyncMachine."""
-    model = Model()
-    states = ["PENDING", {"name": "STARTED", "on_enter": "has_started" if hooked else None}]
-    start = {"trigger": "start", "source": "PENDING", "dest": "STARTED"}
-    if hooked:
-        start["conditions"] = "may_start"
-    AsyncMachine(
-        model,
-        states=states,
-        transitions=[start, {"trigger": "requeue", "source": "STARTED", "dest": "PENDING"}],
-        initial="PENDING",
-        auto_transitions=False,
-    )
-    return model
-
-
-async def main() -> str:
-    """Return the figures of both questions."""
-
-    async def bare(count: int) -> None:
-        job = Bare()
-        for _ in range(count // 2):
-            await job.trigger("start")
-            await job.trigger("requeue")
-
-    async def ours(count: int) -> None:
-        for _ in range(count // 2):
-            job = Job()
-            await job.start()
-            await job.requeue()
-
-    hooked = hooked_lifecycle()
-
-    async def ours_hooked(count: int) -> None:
-        for _ in range(count):
-            await Job(lifecycle=hooked).start()
-
-    async def theirs(count: int) -> None:
-        model = async_machine(hooked=False)
-        for _ in range(count // 2):
-            await model.start()
-            await model.requeue()
-
-    hooked_model = async_machine(hooked=True)
-
-    async def theirs_hooked(count: int) -> None:
-        for _ in range(count):
-            hooked_model.state = "PENDING"
-            await hooked_model.start()
-
-    peer = Peer()
-    await peer.activate_initial_state()
-
-    async def statemachine(count: int) -> None:
-        for _ in range(count // 2):
-            await peer.start()
-            await peer.requeue()
-
-    plain = await compared(
-        {
-            "a coroutine with a dict": (LARGE, bare),
-            "jobstate.Job (made anew)": (LARGE, ours),
-            "transitions AsyncMachine": (SMALL, theirs),
-            "python-statemachine": (SMALL, statemachine),
-        }
-    )
-    both = await compared(
-        {
-            "jobstate.Job (made anew)": (LARGE, ours_hooked),
-            "transitions AsyncMachine": (SMALL, theirs_hooked),
-        }
-    )
-    return "\n".join(
-        (
-            table("A transition without hooks", plain, "a coroutine with a dict"),
-            table("With one async guard and one async hook", both, "jobstate.Job (made anew)"),
-        )
-    )
+QUESTION = Question(
+    "transition",
+    "A transition without hooks",
+    measure,
+    "From PENDING to STARTED and back, of objects made beforehand. "
+    "AsyncMachine and python-statemachine do not run on Trio.",
+    (
+        Goal("≤ 4 × a coroutine with a dict", 4, OURS, (BARE,)),
+        Goal("≥ 30 × faster than AsyncMachine", 30, OURS, (THEIRS,), faster=True),
+    ),
+    (BARE,),
+)

@@ -1,0 +1,32 @@
+"""All questions, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from . import (
+    creation,
+    growth_jobs,
+    growth_subscribers,
+    growth_waiters,
+    hooks,
+    idle,
+    latency,
+    many,
+    memory,
+    transition,
+    waiting,
+)
+from .measure import Question
+
+QUESTIONS: tuple[Question, ...] = (
+    transition.QUESTION,
+    hooks.QUESTION,
+    creation.QUESTION,
+    memory.QUESTION,
+    waiting.QUESTION,
+    latency.QUESTION,
+    many.QUESTION,
+    growth_jobs.QUESTION,
+    growth_waiters.QUESTION,
+    growth_subscribers.QUESTION,
+    idle.QUESTION,
+)
