@@ -22,10 +22,11 @@ def problems(
     """
     finals = {name for name, state in machine.states.items() if state.final}
     found = list(_unknown_names(machine))
-    if machine.initial is None or machine.initial not in machine.states:
+    initial = machine.initial
+    if initial is None or initial not in machine.states:
         found.append("it has no initial state: say initial=…")
-    elif machine.initial in finals:
-        found.append(f"its initial state {machine.initial} is final: a job could never run")
+    elif initial in finals:
+        found.append(f"its initial state {initial} is final: a job could never run")
     has_ends = bool(finals) and not found
     found += _foreign_parts(machine)
     found += _no_callbacks(machine)
@@ -37,8 +38,8 @@ def problems(
             "no state is final, so that no job could ever complete: "
             "declare one with final=[…], or as {'name': …, 'final': True}"
         )
-    elif has_ends:
-        found += _dead_ends(machine, finals)
+    elif has_ends and initial is not None:
+        found += _dead_ends(machine, initial, finals)
     return found
 
 
@@ -116,12 +117,12 @@ def _wrong_meanings(
             yield f"{name} is {kind} and cannot mean {meaning}"
 
 
-def _dead_ends(machine: Machine, finals: set[str]) -> Iterator[str]:
+def _dead_ends(machine: Machine, initial: str, finals: set[str]) -> Iterator[str]:
     onward = successors(machine)
-    reached = {machine.initial, *closure(onward, machine.initial)}
+    reached = {initial, *closure(onward, initial)}
     for name in machine.states:
         if name not in reached:
-            yield f"state {name} cannot be reached from {machine.initial}"
+            yield f"state {name} cannot be reached from {initial}"
         if name not in finals and not finals & closure(onward, name):
             yield f"no final state can be reached from {name}"
 

@@ -97,9 +97,9 @@ def parsed(base: Machine | None, definition: Mapping[str, Any]) -> Machine:
             hint = nearest(name_of(state), machine.states)
             raise ValueError(f"its final state {state!r} is no state{hint}")
         machine.states[name_of(state)].final = True
-    if base is None:
-        initial = definition["initial"]
-        if initial is not None and name_of(initial) not in machine.states:
+    initial = definition.get("initial")
+    if initial is not None:
+        if name_of(initial) not in machine.states:
             hint = nearest(name_of(initial), machine.states)
             raise ValueError(f"its initial state {initial!r} is no state{hint}")
         machine.initial = initial
@@ -240,7 +240,7 @@ class _Compiler:
             lifecycle=lifecycle,
             states=self.states,
             triggers=frozenset(machine.events),
-            initial=self.states[machine.initial],
+            initial=self.states[str(machine.initial)],
             prepare_event=prepare,
             finalize_event=finalize,
             on_exception=on_exception,

@@ -17,6 +17,8 @@ from ._table import HookPlace, State, Table
 if TYPE_CHECKING:
     from transitions import Machine
 
+    from ._lifecycle import Lifecycle
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeInfo(Generic[S]):
@@ -158,7 +160,8 @@ class Declared(Generic[S]):
         try:
             return self._tables[job_type]
         except KeyError:
-            table = compiled(self, self._machine, self._attached, self._means, job_type)
+            declared = cast("Lifecycle[S]", self)
+            table = compiled(declared, self._machine, self._attached, self._means, job_type)
             self._tables[job_type] = table
             return table
 

@@ -103,12 +103,11 @@ class Standing(Generic[T, S]):
             raise BadArgument(self.id, f"Job(max_attempts={max_attempts!r})", problem)
         self._info = _EMPTY if info is None else self._copied("Job", "info", info)
         self._extras = _EMPTY if extras is None else self._copied("Job", "extras", extras)
-        if lifecycle is None:
-            lifecycle = self._default_lifecycle
-        elif not isinstance(lifecycle, Lifecycle):
+        followed: object = self._default_lifecycle if lifecycle is None else lifecycle
+        if not isinstance(followed, Lifecycle):
             problem = "it must be a Lifecycle; Lifecycle.from_transitions makes one of a Machine"
-            raise BadArgument(self.id, f"Job(lifecycle={lifecycle!r})", problem)
-        self._table: Table = lifecycle._table_for_job(type(self))
+            raise BadArgument(self.id, f"Job(lifecycle={followed!r})", problem)
+        self._table: Table = followed._table_for_job(type(self))
         self._state: State = self._table.initial
         self._history: list[Transition[S]] = []
         self._running = self._state.runs

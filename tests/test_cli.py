@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import subprocess
 import sys
 
 import pytest
@@ -204,3 +205,38 @@ def test_demo_names_a_missing_event_loop(folder, monkeypatch, capsys):
     assert main(["demo", str(folder), "--backend", "trio"]) == 2
     told = capsys.readouterr().err
     assert told == "jobstate demo: trio is not installed: pip install 'jobstate[trio]'\n"
+
+
+# --- output that cannot be written ----------------------------------------------------------
+
+
+def shell(line: str, *args: object) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell, where ``"$0" -m jobstate`` is the command."""
+    command = ["sh", "-c", line, sys.executable, *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+@pytest.mark.parametrize("verb", ["draw", "demo"])
+def test_output_that_cannot_be_written_is_told(verb, folder):
+    """A full disk is one line on standard error, and status 1."""
+    done = shell(f'"$0" -m jobstate {verb} {folder if verb == "demo" else ""} >/dev/full')
+    assert done.returncode == 1
+    assert done.stderr == (
+        "jobstate: cannot write the output: [Errno 28] No space left on device\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ('"$0" -m jobstate draw >&-', 0),
+        ('"$0" -m jobstate demo "$1" >&-', 0),
+        ('"$0" -m jobstate demo "$1/missing" 2>&-', 2),
+    ],
+)
+def test_closed_streams_change_no_status(line, status, folder):
+    """Started without standard output or error, it does the same, and says it to nobody."""
+    done = shell(line, folder)
+    assert done.returncode == status
+    assert done.stderr == ""

@@ -430,7 +430,7 @@ def test_a_near_trigger_is_suggested(asked, meant):
 
 @pytest.mark.parametrize(
     ("asked", "meant"),
-    [("SUCESS", "SUCCESS"), ("Failure", None), ("FAILED", "FAILURE"), (Light.GREEN, None)],
+    [("SUCESS", "SUCCESS"), ("Failure", "FAILURE"), ("FAILED", "FAILURE"), (Light.GREEN, None)],
 )
 def test_a_near_status_is_suggested(asked, meant):
     """Where a status of nearly that name exists, the error asks whether it was meant."""

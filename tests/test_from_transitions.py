@@ -1035,7 +1035,7 @@ def test_auto_transitions_are_refused() -> None:
             machine_of(states=["A", "B", "C"]),
             [
                 "no state is final, so that no job could ever complete: "
-                "declare one with {'name': …, 'final': True}"
+                "declare one with final=[…], or as {'name': …, 'final': True}"
             ],
         ),
         (machine_of(initial=None), ["it has no initial state: say initial=…"]),
@@ -1098,7 +1098,7 @@ def test_all_reasons_are_told_at_once() -> None:
         f"state A is a MyState of {HERE}, not a plain State",
         f"state B is a MyState of {HERE}, not a plain State",
         "no state is final, so that no job could ever complete: "
-        "declare one with {'name': …, 'final': True}",
+        "declare one with final=[…], or as {'name': …, 'final': True}",
     ]
     assert str(error).splitlines() == [
         "lifecycle mine cannot behave as its transitions machine does:",

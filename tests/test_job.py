@@ -1192,3 +1192,55 @@ async def test_errors_about_reentrance_are_no_refusals():
     assert not issubclass(ReentrantTrigger, Refused)
     assert not issubclass(WouldBlock, Refused)
     assert issubclass(GuardRefused, Refused)
+
+
+# --- arguments, exactly -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("given", "heard"), [((), ()), ((None,), (None,)), ((7,), (7,))])
+def test_a_result_of_none_is_passed_on_as_one(given, heard):
+    """A hook is called with what was given: with nothing, or with ``None``."""
+    calls = []
+
+    class Mine(Job):
+        def on_enter_SUCCESS(self, *args):
+            calls.append(args)
+
+    job = Mine()
+    job.start_nowait()
+    job.succeed_nowait(*given)
+    assert calls == [heard]
+    assert job.result == (given[0] if given else None)
+
+
+@pytest.mark.anyio
+@in_both_ways
+@pytest.mark.parametrize(
+    ("trigger", "name"),
+    [("succeed", "result"), ("fail", "error"), ("retry", "error"), ("revoke", "reason")],
+)
+async def test_an_argument_given_twice_is_refused(way, trigger, name):
+    """What is given by place and by name says two things; nothing has changed."""
+    job: Job = Job()
+    with pytest.raises(BadArgument, match=f"{trigger}: {name} was given twice$"):
+        await asked(job, way, "trigger", trigger, "one", **{name: "two"})
+    assert job.version == 0
+
+
+def test_arguments_of_any_trigger_are_recorded():
+    """Triggers of one's own leave on the job what those of the default lifecycle do."""
+    lifecycle = Lifecycle(
+        "film",
+        states=["new", "shot", "cut"],
+        final=["cut"],
+        transitions=[["shoot", "new", "shot"], ["edit", "shot", "cut"]],
+        means={"shot": STARTED, "cut": SUCCESS},
+    )
+    job: Job[Any, Any] = Job(lifecycle=lifecycle)
+    shot = job.trigger_nowait("shoot", reason="light", cause="ADMIN", delay=2, error=ERROR)
+    assert (shot.reason, shot.cause, shot.delay) == ("light", RevokeCause.ADMIN, 2.0)
+    assert shot.error == ErrorInfo("ValueError", "no")
+    assert (job.error_reason, job.error_message) == ("ValueError", "no")
+    job.trigger_nowait("edit", result="film.mp4")
+    assert job.outcome is not None
+    assert job.outcome.value() == "film.mp4"

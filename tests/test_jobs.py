@@ -822,3 +822,93 @@ async def test_the_end_of_one_job_does_not_cost_a_look_at_all(wait_for):
             await checkpoint()
     assert wait.error is None
     assert looks <= 10 * len(watched)
+
+
+# --- abandoned, cancelled, carried elsewhere --------------------------------------------------
+
+
+async def test_all_completed_goes_on_if_an_abandoned_job_ends_before_it_is_told():
+    """The end of the one is an answer, and the others are still waited for."""
+    gone, other = new(2)
+    async with waiting(lambda: all_completed([gone, other])) as (wait,):
+        gone.abandon("the server is gone")
+        end(gone)
+        await settle()
+        assert not wait.over
+        end(other)
+    assert wait.error is None
+    assert [outcome.status for outcome in wait.value] == [FAILURE, FAILURE]
+    assert nobody_listens(gone, other)
+
+
+async def test_all_completed_is_told_of_a_second_abandoned_job():
+    """One that has ended since does not hide another that never will."""
+    gone, lost, other = new(3)
+    async with waiting(lambda: all_completed([gone, lost, other])) as (wait,):
+        gone.abandon("the server is gone")
+        end(gone)
+        lost.abandon("the disk is gone")
+    assert isinstance(wait.error, JobAbandoned)
+    assert wait.error.job_id == lost.id
+    assert nobody_listens(gone, lost, other)
+
+
+async def test_a_deadline_leaves_nothing_with_the_jobs():
+    """A loop cut off by a deadline is not registered any more, without any collection."""
+    jobs = new(2)
+    gc.disable()
+    try:
+        ended = as_completed(jobs)
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+
+                async def cut_off() -> None:
+                    await settle()
+                    scope.cancel()
+
+                tasks.start_soon(cut_off)
+                async for _ in ended:
+                    raise AssertionError("nothing has ended")
+        assert scope.cancelled_caught
+        assert nobody_listens(*jobs)
+        end(jobs[1])
+        end(jobs[0], SUCCESS)
+        assert [job async for job in ended] == [jobs[1], jobs[0]]
+    finally:
+        gc.enable()
+
+
+def carried(ended: AsCompleted[Job]) -> BaseException | None:
+    """Return what comes of an iterator in another loop, in a thread of its own."""
+
+    async def read() -> None:
+        await anext(ended)
+
+    return in_thread(lambda: anyio.run(read))
+
+
+async def test_an_iterator_that_was_carried_to_another_loop_is_refused():
+    """It listens in the loop of its jobs alone: their commits do not suffer."""
+    (job,) = new(1)
+    ended = as_completed([job])
+    assert isinstance(carried(ended), WrongThread)
+    end(job)
+    assert isinstance(carried(ended), WrongThread)
+    assert await anext(ended) is job
+
+
+@backends
+def test_an_iterator_made_outside_brings_its_jobs_into_the_loop(backend):
+    """Jobs and iterator may be made where no loop runs; the first one that asks has them."""
+    jobs = new(2)
+    ended = as_completed(jobs)
+
+    async def read() -> list[Job]:
+        end(jobs[1])
+        first = await anext(ended)
+        end(jobs[0])
+        return [first, *[job async for job in ended]]
+
+    assert anyio.run(read, backend=backend) == [jobs[1], jobs[0]]
+    with pytest.raises(WrongThread):
+        jobs[0].defer("start")

@@ -279,7 +279,7 @@ def test_status_can_be_asked_for_by_its_name(s: Any) -> None:
     [
         ("DON", "'DON' (did you mean 'DONE'?)"),
         (JobStatus.PENDING, "'PENDING'"),
-        (Word.DONE, "'DONE'"),
+        (Word.DONE, repr(Word.DONE)),
         (7, "'7'"),
         (["DONE"], "\"['DONE']\""),
     ],
@@ -597,7 +597,7 @@ async def test_guard_must_answer_true(answer: object) -> None:
         ({"source": Number.HELD}, ["HELD to BUSY"]),
         ({"source": "HELD"}, ["HELD to BUSY"]),
         ({"dest": Number.HELD}, ["BUSY to HELD"]),
-        ({"dest": "BUSY", "source": Number.BUSY}, []),
+        ({"dest": "HELD", "source": Number.BUSY}, ["BUSY to HELD"]),
     ],
     ids=str,
 )
@@ -624,6 +624,13 @@ async def test_hook_on_a_trigger_can_be_for_one_source_or_destination(
     await job.trigger("swap")
     await job.trigger("swap")
     assert calls == asked
+
+
+@pytest.mark.parametrize("place", ["guard", "prepare", "before", "after"])
+def test_hook_on_what_a_trigger_never_does_is_refused(place: str) -> None:
+    """A hook that could never run is a mistake; the ways that there are, are told."""
+    with pytest.raises(ValueError, match="would never run from BUSY to BUSY: it goes BUSY → HELD"):
+        getattr(film(Number), place)("hold", source=Number.BUSY, dest="BUSY")(print)
 
 
 async def test_destination_of_an_internal_transition_is_its_source() -> None:
@@ -995,7 +1002,7 @@ async def test_own_job_takes_hooks_by_status_name_and_trigger(s: Any) -> None:
         ("beginn", UnknownTrigger, "no trigger 'beginn' (did you mean 'begin'?)"),
         ("DONEE", UnknownTrigger, "no trigger 'DONEE' (did you mean 'DONE'?)"),
         (JobStatus.PENDING, UnknownTrigger, "no trigger 'PENDING'"),
-        (Word.DONE, UnknownStatus, "no status 'DONE'"),
+        (Word.DONE, UnknownStatus, f"no status {Word.DONE!r}"),
         (7, UnknownTrigger, "no trigger '7'"),
     ],
     ids=["trigger", "status", "of-another-lifecycle", "of-another-enum", "number"],

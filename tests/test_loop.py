@@ -654,7 +654,7 @@ async def test_cancelled_waiter_can_be_woken():
 
 @pytest.mark.anyio
 async def test_finish_gives_what_came_of_the_work():
-    """Value or exception, whatever it is; the task that runs it is told when it begins."""
+    """What the work returns or raises is told, whatever it is."""
 
     async def give(answer: Any) -> Any:
         await checkpoint()

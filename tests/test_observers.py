@@ -15,6 +15,7 @@ from jobstate import (
     Job,
     JobStatus,
     Lifecycle,
+    NothingToDefer,
     TransitionRefused,
     UnknownTrigger,
     WouldBlock,
@@ -522,3 +523,68 @@ async def test_one_observer_hears_of_every_job(listener):
     finally:
         remove_observer(names)
     assert names.heard == [(Door, "SHUT"), (Job, JobStatus.STARTED)]
+
+
+# --- never steering ---------------------------------------------------------------------------
+
+
+class Steering(Observer):
+    """Tries to move a job, or to have it moved, by what it hears."""
+
+    def __init__(self, act):
+        self.act, self.raised = act, []
+
+    def transitioned(self, job, transition, seconds):
+        """Act, and keep what is raised."""
+        try:
+            self.act(job)
+        except Exception as error:
+            self.raised.append(error)
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_an_observer_cannot_defer(hooked, attend):
+    """What it asks for would be lost or would steer, so it is refused, with hooks or without."""
+    observer = attend(Steering(lambda job: job.defer("succeed")))
+    job = Job()
+    if hooked:
+        job.on("start", lambda event: None)
+    job.start_nowait()
+    assert [type(error) for error in observer.raised] == [NothingToDefer]
+    assert job.status is JobStatus.STARTED
+
+
+def test_a_hook_that_an_observer_adds_at_the_end_runs_once(attend):
+    """The job has ended when observers hear of it, so the hook runs at once, and not again."""
+    ran = []
+    observer = attend(Steering(lambda job: job.on(JobStatus.REVOKED, ran.append)))
+    job = Job()
+    job.on("revoke", lambda event: None)
+    job.revoke_nowait()
+    assert observer.raised == []
+    assert len(ran) == 1
+
+
+def test_an_interrupt_while_a_failure_is_told_skips_no_hook(attend):
+    """Ctrl-C while a hook's failure is written down: what remains runs, then it goes on."""
+
+    class Interrupted(Observer):
+        def hook_failed(self, job, trigger, hook, error):
+            raise KeyboardInterrupt
+
+    attend(Interrupted())
+    ran = []
+    lifecycle = JOB_LIFECYCLE.derive()
+
+    @lifecycle.on_enter("STARTED")
+    def fail(event):
+        raise ValueError
+
+    lifecycle.after("start")(lambda event: ran.append("after"))
+    lifecycle.finalize(lambda event: ran.append("finalize"))
+    job = Job(lifecycle=lifecycle)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        job.start_nowait()
+    assert isinstance(caught.value.__cause__, HookFailed)
+    assert ran == ["after", "finalize"]
+    assert job.status is JobStatus.STARTED

@@ -776,6 +776,11 @@ def test_a_job_is_equal_to_itself_alone():
         ({"info": 17}, "Job(info=17): info must be a mapping"),
         ({"extras": ["a"]}, "Job(extras=['a']): extras must be a mapping"),
         ({"extras": False}, "Job(extras=False): extras must be a mapping"),
+        (
+            {"lifecycle": "train"},
+            "Job(lifecycle='train'): it must be a Lifecycle; "
+            "Lifecycle.from_transitions makes one of a Machine",
+        ),
     ],
     ids=str,
 )
@@ -983,3 +988,74 @@ def test_a_report_from_another_thread_is_refused():
     thread.join()
     assert "thread worker of process" in refused[0].here
     assert facts(job) == before
+
+
+# --- the corners ------------------------------------------------------------------------------
+
+
+def test_a_job_that_is_made_running_is_on_its_first_attempt():
+    """Where the initial status means STARTED, the first attempt has begun with the job."""
+    lifecycle = Lifecycle(
+        "mill",
+        states=["grind", "done"],
+        final=["done"],
+        transitions=[["stop", "grind", "done"]],
+        means={"grind": STARTED, "done": SUCCESS},
+    )
+    job: Job = Job(lifecycle=lifecycle)
+    assert job.attempt == 1
+    job.report(50)
+    assert job.trigger_nowait("stop").attempt == 1
+    assert job.outcome is not None
+    assert job.outcome.attempts == 1
+
+
+def test_a_number_that_changes_its_mind_is_read_once():
+    """What was found to be in bounds is what is recorded."""
+
+    class Fickle:
+        answers = iter([50.0, 1e9])
+
+        def __float__(self) -> float:
+            return next(self.answers)
+
+    job = started()
+    job.report(Fickle())
+    assert job.progress == 50.0
+
+
+def test_the_moment_of_change_does_not_go_back_to_before_a_report():
+    """A report that comes while a transition is under way is not undone by its earlier moment."""
+    clock = Clock(1000)
+
+    class Slow:
+        async def append(self, transition: Transition) -> None:
+            if transition.trigger == "beat":
+                clock.turn(5)
+                job.report(40)
+
+    job: Job = Job(lifecycle=PAUSABLE, journal=Slow(), clock=clock)
+
+    async def live() -> None:
+        await job.start()
+        await job.trigger("beat")
+
+    anyio.run(live)
+    assert job.history[-1].at == at(1000)
+    assert job.updated_at == at(1005)
+
+
+def test_a_job_moves_where_nobody_listens_to_all_jobs():
+    """Without any observer a job moves as ever."""
+    from jobstate._observers import observers
+
+    listening = tuple(observers)
+    for observer in listening:
+        remove_observer(observer)
+    try:
+        job = started()
+        job.succeed_nowait(7)
+        assert [step.dest for step in job.history] == [STARTED, SUCCESS]
+    finally:
+        for observer in listening:
+            add_observer(observer)

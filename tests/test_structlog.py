@@ -644,3 +644,12 @@ async def test_what_a_hook_binds_is_in_the_events_that_follow():
         ("w1", None),
         ("w1", "h1"),
     ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # the only one that such a logger knows
+async def test_a_logger_with_async_methods_loses_nothing():
+    """Hooks and commits do not wait for a log, so the synchronous logger inside is used."""
+    sink = configured(wrapper_class=structlog.stdlib.AsyncBoundLogger)
+    happenings()
+    assert [event["event"] for event in sink.events] == NAMES

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import ContextVar
 from inspect import isawaitable
 from typing import Any
@@ -15,6 +18,7 @@ import trio
 from anyio.lowlevel import checkpoint
 
 from jobstate import (
+    JOB_LIFECYCLE,
     GuardRefused,
     HookFailed,
     Job,
@@ -1691,3 +1695,44 @@ async def test_refusals_are_one_family():
     await slots.finish()
     with pytest.raises(Refused):
         await slots.finish()
+
+
+# --- what an answer holds -------------------------------------------------------------------
+
+
+def test_a_refusal_holds_nothing_alive():
+    """Once its error is dropped, the job goes, without a garbage collection."""
+    lifecycle = JOB_LIFECYCLE.derive()
+    lifecycle.guard("start")(lambda event: False)
+    gc.collect()
+    gc.disable()
+    try:
+        for trigger in ("succeed", "start"):
+            job: Job = Job(lifecycle=lifecycle)
+            gone = weakref.ref(job)
+            with suppress(Refused):
+                job.trigger_nowait(trigger)
+            del job
+            assert gone() is None, trigger
+    finally:
+        gc.enable()
+
+
+class Stop(BaseException):
+    """No exception to be handled."""
+
+
+async def test_what_must_not_be_swallowed_is_raised_for_an_exception():
+    """A hook at the very end that raises no mere exception is heard, committed or not."""
+    slots = Slots()
+    stop = Stop()
+
+    def at_the_end():
+        raise stop
+
+    slots.act["finalize"] = at_the_end
+    slots.act["guard"] = lambda: False
+    with pytest.raises(Stop) as caught:
+        await slots.finish()
+    assert caught.value is stop
+    assert isinstance(caught.value.__cause__, GuardRefused)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import gc
 import random
 import selectors
@@ -646,7 +647,13 @@ async def test_reached_takes_a_member_or_its_name():
 
 @pytest.mark.parametrize(
     ("asked", "hint"),
-    [("STARTD", " (did you mean 'STARTED'?)"), ("DONE", ""), ("started", ""), ("*", ""), (7, "")],
+    [
+        ("STARTD", " (did you mean 'STARTED'?)"),
+        ("DONE", ""),
+        ("started", " (did you mean 'STARTED'?)"),
+        ("*", ""),
+        (7, ""),
+    ],
 )
 async def test_reached_knows_no_such_status(asked, hint):
     """A status that the lifecycle does not have is refused, with the nearest that it has."""
@@ -1805,3 +1812,85 @@ def test_a_job_made_outside_is_awaited_in_the_first_loop(backend):
     anyio.run(wait, backend=backend)
     with pytest.raises(WrongThread):
         anyio.run(job.completed, backend=backend)
+
+
+# --- progress and statuses, told apart --------------------------------------------------------
+
+
+async def test_progress_survives_a_pause():
+    """A reader who comes to a report after a pause and what followed is told of it all the same."""
+    job: Job = Job(lifecycle=PAUSABLE)
+    move(job, "start")
+    async with job.changes(after=1) as changes:
+        job.report(30)
+        move(job, "pause")
+        assert (await anext(changes)).trigger == "pause"  # type: ignore[union-attr]
+        told = await anext(changes)
+        assert isinstance(told, Progress)
+        assert (told.progress, told.version, told.attempt) == (30.0, 2, 1)
+    move(job, "resume")
+    async with job.changes(after=job.version) as late:
+        assert (await anext(late)).progress == 30.0  # type: ignore[union-attr]
+
+
+async def test_a_report_without_progress_reaches_a_late_reader():
+    """What was reported of the attempt under way is told, be it only information."""
+    job: Job = Job()
+    move(job, "start")
+    job.report(info={"loss": 0.5})
+    async with job.changes(after=1) as changes:
+        told = await anext(changes)
+    assert isinstance(told, Progress)
+    assert told.info == {"loss": 0.5}
+
+
+async def test_progress_of_an_ended_attempt_is_not_told():
+    """A reader who comes after the attempt has ended hears of its end alone."""
+    job: Job = Job()
+    move(job, "start")
+    async with job.changes(after=1) as changes:
+        job.report(30)
+        move(job, "retry", "start")
+        assert [(await anext(changes)).trigger for _ in range(2)] == ["retry", "start"]  # type: ignore[union-attr]
+        job.report(10)
+        assert (await anext(changes)).progress == 10.0  # type: ignore[union-attr]
+
+
+async def test_progress_tells_when_it_was_reported():
+    """The moment is that of the report, whatever the job has done since."""
+    now = [1000.0]
+    job: Job = Job(lifecycle=PAUSABLE, clock=lambda: now[0])
+    move(job, "start")
+    now[0] = 1010.0
+    job.report(30)
+    now[0] = 1020.0
+    move(job, "beat")
+    async with job.changes(after=job.version) as changes:
+        told = await anext(changes)
+    assert told.timestamp == 1010.0
+
+
+async def test_statuses_of_equal_value_are_told_apart():
+    """Two statuses that Python holds to be equal are two statuses, known by their names."""
+
+    class Here(enum.StrEnum):
+        WAITING = "idle"
+
+    class There(enum.StrEnum):
+        PARKED = "idle"
+
+    assert Here.WAITING == There.PARKED
+    lifecycle: Lifecycle[Any] = Lifecycle(
+        "yard",
+        states=["new", Here.WAITING, There.PARKED, "gone"],
+        final=["gone"],
+        transitions=[
+            ["wait", "new", Here.WAITING],
+            ["park", Here.WAITING, There.PARKED],
+            ["go", There.PARKED, "gone"],
+        ],
+    )
+    job: Job[Any, Any] = Job(lifecycle=lifecycle)
+    move(job, "wait", "park", "go")
+    assert (await job.reached(There.PARKED)).trigger == "park"
+    assert (await job.reached(Here.WAITING)).trigger == "wait"
