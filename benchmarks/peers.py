@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from time import time
 from typing import Any, Protocol
 
 from automat import TypeMachineBuilder
@@ -10,7 +11,7 @@ from statemachine import State as PeerState
 from statemachine import StateChart
 from transitions.extensions.asyncio import AsyncMachine
 
-from jobstate import JOB_LIFECYCLE, Lifecycle, TransitionEvent
+from jobstate import JOB_LIFECYCLE, Lifecycle, Transition, TransitionEvent
 
 START = {"PENDING": "STARTED"}
 REQUEUE = {"STARTED": "PENDING"}
@@ -31,6 +32,33 @@ class Bare:
     async def requeue(self) -> None:
         """Move back."""
         self.status = REQUEUE[self.status]
+
+
+class WithReceipt:
+    """The least that also says what happened: a record with the time, kept and returned."""
+
+    __slots__ = ("history", "status")
+
+    def __init__(self) -> None:
+        self.status = "PENDING"
+        self.history: list[Transition[str]] = []
+
+    async def start(self) -> Transition[str]:
+        """Move on."""
+        return self._moved("start", START)
+
+    async def requeue(self) -> Transition[str]:
+        """Move back."""
+        return self._moved("requeue", REQUEUE)
+
+    def _moved(self, trigger: str, targets: dict[str, str]) -> Transition[str]:
+        source, dest = self.status, targets[self.status]
+        version = len(self.history) + 1
+        facts = ("id", version, trigger, source, dest, time(), 1, "", None, None, None, False)
+        receipt: Transition[str] = tuple.__new__(Transition, facts)
+        self.status = dest
+        self.history.append(receipt)
+        return receipt
 
 
 class BareHooked(Bare):

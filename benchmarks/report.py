@@ -155,6 +155,25 @@ Top: what each needs, as a multiple of the base. Bottom: what one more costs, am
 """
 
 
+FLOORS = """\
+Where a goal is missed, a line of its table says what it would take:
+
+- **A transition.** Its receipt alone, a record of twelve facts with the time that is kept and
+  returned, takes about as much as the goal leaves. The rest is what makes it a transition: whether
+  this is the job's loop, whose turn it is, where the table leads, which attempt it opens, who
+  listens, who waits.
+- **An async hook.** What keeps a cancellation from it, a task of its own on asyncio and a shielded
+  scope on Trio, is the larger part. Before Python 3.12 a task cannot begin at once, and each hook
+  takes a turn of the event loop; where hooks need not wait, let them be plain functions.
+- **A job.** A slotted object has four fields. A job has six times as many, among them a random id,
+  the time, its loop and a list.
+- **A wait.** A future that somebody else has made needs neither making nor answering. Here each wait
+  makes its own, so that one can be cancelled without the others, and returns an `Outcome`.
+- **A million jobs, collector on.** Python's collector looks at all that is alive each time that it
+  has grown by a quarter; with the collector off, or `gc.freeze()`, cost is flat.
+"""
+
+
 def as_markdown(rows: Rows) -> str:
     """Return a table in Markdown."""
     lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
@@ -165,7 +184,7 @@ def page(records: Sequence[Record]) -> str:
     """Return the page of the documentation."""
     parts = [INTRODUCTION]
     parts += ["\n".join(f"- {circumstances(record)}" for record in records)]
-    parts += ["## Goals", as_markdown(folded(verdicts(records)))]
+    parts += ["## Goals", as_markdown(folded(verdicts(records))), FLOORS]
     for question in QUESTIONS:
         parts += [f"## {question.title}", question.note]
         for record in records:

@@ -9,7 +9,7 @@ import structlog
 from jobstate import Job
 
 from .measure import Contender, Effort, Goal, Measurement, Question, Stopwatch, in_turn
-from .peers import Bare, Core, Peer, automat_factory, one_machine, own_machines
+from .peers import Bare, Core, Peer, WithReceipt, automat_factory, one_machine, own_machines
 
 LARGE, SMALL = 4_000, 100
 BARE, OURS, THEIRS = "a coroutine with a dict", "await job.start()", "AsyncMachine, one a model"
@@ -21,6 +21,13 @@ async def measure(backend: str, effort: Effort) -> list[Measurement]:
 
     async def bare(count: int, watch: Stopwatch) -> None:
         jobs = [Bare() for _ in range(count // 2)]
+        with watch:
+            for job in jobs:
+                await job.start()
+                await job.requeue()
+
+    async def receipt(count: int, watch: Stopwatch) -> None:
+        jobs = [WithReceipt() for _ in range(count // 2)]
         with watch:
             for job in jobs:
                 await job.start()
@@ -57,6 +64,7 @@ async def measure(backend: str, effort: Effort) -> list[Measurement]:
 
     contenders = [
         Contender(BARE, LARGE, bare),
+        Contender("the same with a receipt, kept", LARGE, receipt),
         Contender(OURS, LARGE, ours),
         Contender(AT_ONCE, LARGE, at_once),
         Contender(LEVEL_OFF, LARGE, level_off),
@@ -98,7 +106,8 @@ QUESTION = Question(
     "transition",
     "A transition without hooks",
     measure,
-    "From PENDING to STARTED and back, of objects made beforehand. "
+    "From PENDING to STARTED and back, of objects made beforehand. The receipt is a record like "
+    "jobstate's: twelve facts, with the time. "
     "AsyncMachine and python-statemachine do not run on Trio.",
     (
         Goal("≤ 4 × a coroutine with a dict", 4, OURS, (BARE,)),

@@ -35,6 +35,21 @@ async def measure(backend: str, effort: Effort) -> list[Measurement]:
         with watch:
             await in_tasks(backend, waits, end)
 
+    async def on_own_future(futures: list[asyncio.Future[None]]) -> None:
+        future = asyncio.get_running_loop().create_future()
+        futures.append(future)
+        await future
+
+    async def own_future(count: int, watch: Stopwatch) -> None:
+        futures: list[asyncio.Future[None]] = []
+
+        def end() -> None:
+            for future in futures:
+                future.set_result(None)
+
+        with watch:
+            await in_tasks(backend, [partial(on_own_future, futures)] * count, end)
+
     async def on_events(
         events: list[asyncio.Event] | list[trio.Event] | list[anyio.Event], watch: Stopwatch
     ) -> None:
@@ -77,6 +92,7 @@ async def measure(backend: str, effort: Effort) -> list[Measurement]:
         if backend == "trio"
         else [
             Contender(FUTURE, COUNT, future),
+            Contender("asyncio.Future that the task makes", COUNT, own_future),
             Contender("asyncio.Event in a task", COUNT, asyncio_event),
         ]
     )
