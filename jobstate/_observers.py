@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ._errors import Refused
 from ._records import Transition
 from ._turn import Turn
-from .abc import Observer
+from .abc import Happening, Observer
 
 if TYPE_CHECKING:
     from ._job import Job
 
-observers: list[Observer] = []
-"""Told from a copy, because an observer may take itself off while it is told."""
+observers: tuple[Observer, ...] = ()
+"""Never changed but replaced, because an observer may take itself off while it is told."""
 
 
 def add_observer(observer: Observer) -> None:
     """Have *observer* told of what happens to any job, from now on."""
-    observers.append(observer)
+    global observers
+    observers = (*observers, observer)
 
 
 def remove_observer(observer: Observer) -> None:
@@ -29,23 +30,27 @@ def remove_observer(observer: Observer) -> None:
     Raises:
         ValueError: it was not listening.
     """
-    observers.remove(observer)
+    global observers
+    others = list(observers)
+    others.remove(observer)
+    observers = tuple(others)
 
 
-def who_listens() -> list[Observer]:
-    """Return those who are to be told what happens now."""
-    listening = []
-    for observer in tuple(observers):
+def who_listens(to: Happening) -> Sequence[Observer]:
+    """Return those who are to be told of what happens now."""
+    listening: list[Observer] | None = None  # made where somebody does: a fifth of the time
+    for observer in observers:
         try:
-            if observer.listens():
+            if observer.listens(to):
+                listening = listening or []
                 listening.append(observer)
         except Exception:
             _report(observer)
-    return listening
+    return listening or ()
 
 
 def tell_transitioned(
-    listening: list[Observer], job: Job[Any, Any], transition: Transition[Any]
+    listening: Sequence[Observer], job: Job[Any, Any], transition: Transition[Any]
 ) -> None:
     """Tell of a commit."""
     if listening:
@@ -55,15 +60,19 @@ def tell_transitioned(
 
 def tell_refused(job: Job[Any, Any], trigger: str, error: Refused) -> None:
     """Tell of a refusal."""
-    _tell(who_listens(), job, lambda observer: observer.refused(job, trigger, error))
+    told = who_listens("refused")
+    _tell(told, job, lambda observer: observer.refused(job, trigger, error))
 
 
 def tell_hook_failed(job: Job[Any, Any], trigger: str, hook: str, error: BaseException) -> None:
     """Tell of a hook's failure."""
-    _tell(who_listens(), job, lambda observer: observer.hook_failed(job, trigger, hook, error))
+    told = who_listens("hook_failed")
+    _tell(told, job, lambda observer: observer.hook_failed(job, trigger, hook, error))
 
 
-def _tell(listening: list[Observer], job: Job[Any, Any], tell: Callable[[Observer], None]) -> None:
+def _tell(
+    listening: Sequence[Observer], job: Job[Any, Any], tell: Callable[[Observer], None]
+) -> None:
     turn = cast(Turn, job._turn)
     turn.telling = True
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ._errors import Refused
 from ._records import Transition
@@ -23,6 +23,10 @@ class Journal(Protocol):
         """
 
 
+Happening = Literal["transitioned", "refused", "hook_failed"]
+"""What observers are told of: the name of the method that is called."""
+
+
 class Observer:
     """Listens to every job, and never steers: override what is of interest.
 
@@ -30,8 +34,8 @@ class Observer:
     What they raise is logged and goes no further.
     """
 
-    def listens(self) -> bool:
-        """Return whether anything is to be told now; asked before each of the others."""
+    def listens(self, to: Happening) -> bool:
+        """Return whether this is to be told now; asked before each of the others is called."""
         return True
 
     def transitioned(self, job: Job[Any, Any], transition: Transition[Any], seconds: float) -> None:
@@ -43,4 +47,4 @@ class Observer:
     def hook_failed(
         self, job: Job[Any, Any], trigger: str, hook: str, error: BaseException
     ) -> None:
-        """Hear of a hook that raised where the transition could not be stopped by it."""
+        """Hear of a guard or hook that raised: before the commit, which it stopped, or after it."""

@@ -55,7 +55,7 @@ class Raising(Observer):
     def __repr__(self):
         return "<Raising>"
 
-    def listens(self):
+    def listens(self, to):
         """Fail, or listen."""
         if self.when == "listens":
             raise ValueError("cannot say")
@@ -218,21 +218,37 @@ async def test_deferred_triggers_are_heard_too(listener):
 
 
 async def test_what_was_not_committed_is_not_heard(listener):
-    """A hook that stops a transition, an unknown trigger, a lack of time: nothing has happened."""
+    """A cancelled guard, an unknown trigger, a lack of time: nothing has happened."""
     lifecycle = JOB_LIFECYCLE.derive("stopped")
-
-    @lifecycle.before("start")
-    async def stop(event):
-        raise OSError("no paper")
-
+    lifecycle.guard("start")(lambda event: anyio.sleep_forever())
     job = Job("j1", lifecycle=lifecycle)
-    with pytest.raises(OSError, match="no paper"):
+    with anyio.CancelScope() as scope:
+        scope.cancel()
         await job.start()
     with pytest.raises(UnknownTrigger):
         await job.trigger("pause")
     with pytest.raises(WouldBlock):
         job.start_nowait()
     assert listener.heard == []
+
+
+@pytest.mark.parametrize("slot", ["prepare", "guard", "before"])
+@pytest.mark.parametrize("kind", [OSError, KeyError])
+async def test_a_hook_that_stops_a_transition_is_heard(listener, slot, kind):
+    """What a guard or hook raises before the commit is told with its name, and raised."""
+    lifecycle = JOB_LIFECYCLE.derive("stopped")
+
+    async def stop(event):
+        raise kind("no paper")
+
+    getattr(lifecycle, slot)("start")(stop)
+    job = Job("j1", lifecycle=lifecycle)
+    with pytest.raises(kind) as caught:
+        await job.start()
+    ((job_id, trigger, hook, error),) = listener.heard
+    assert (job_id, trigger, error) == ("j1", "start", caught.value)
+    assert hook.endswith("stop")
+    assert job.version == 0
 
 
 # --- refusals -------------------------------------------------------------------------------
@@ -351,7 +367,7 @@ async def test_an_observer_may_override_nothing():
     """The methods of an observer do nothing, and it listens, until they are overridden."""
     alone = await happenings(Job("j1"))
     observer = Observer()
-    assert observer.listens() is True
+    assert all(observer.listens(to) for to in ("transitioned", "refused", "hook_failed"))
     add_observer(observer)
     try:
         assert await happenings(Job("j1")) == alone
@@ -432,7 +448,7 @@ async def test_an_observer_that_does_not_listen_is_not_told(attend):
         asked = 0
         answer = False
 
-        def listens(self):
+        def listens(self, to):
             self.asked += 1
             return self.answer
 

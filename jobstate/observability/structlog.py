@@ -14,7 +14,7 @@ import structlog
 from .._compile import name_of
 from .._errors import Refused
 from .._records import Transition
-from ..abc import Observer
+from ..abc import Happening, Observer
 
 if TYPE_CHECKING:
     from .._job import Job
@@ -22,18 +22,22 @@ if TYPE_CHECKING:
 LOGGER = "jobstate"
 """The logger's name, where structlog hands its events on to `logging`."""
 
+_LEVELS: dict[Happening, int] = {
+    "transitioned": logging.INFO,
+    "refused": logging.WARNING,
+    "hook_failed": logging.ERROR,
+}
+
 
 class StructlogObserver(Observer):
     """Writes ``job.transition``, ``job.refused`` and ``job.hook_failed``."""
 
-    def listens(self) -> bool:
-        """Whether structlog has been configured."""
-        return structlog.is_configured()
+    def listens(self, to: Happening) -> bool:
+        """Whether structlog has been configured, and an event of that level would come out."""
+        return structlog.is_configured() and _enabled(_LEVELS[to])
 
     def transitioned(self, job: Job[Any, Any], transition: Transition[Any], seconds: float) -> None:
         """Write ``job.transition``, at level info."""
-        if not _enabled(logging.INFO):
-            return
         data: dict[str, Any] = {}
         if transition.reason:
             data["reason"] = transition.reason
@@ -54,22 +58,20 @@ class StructlogObserver(Observer):
 
     def refused(self, job: Job[Any, Any], trigger: str, error: Refused) -> None:
         """Write ``job.refused``, at level warning."""
-        if _enabled(logging.WARNING):
-            _logger().warning(
-                "job.refused",
-                **_asked(job, trigger),
-                error=type(error).__name__,
-                why=printable(str(error)),
-            )
+        _logger().warning(
+            "job.refused",
+            **_asked(job, trigger),
+            error=type(error).__name__,
+            why=printable(str(error)),
+        )
 
     def hook_failed(
         self, job: Job[Any, Any], trigger: str, hook: str, error: BaseException
     ) -> None:
         """Write ``job.hook_failed``, at level error, with the exception."""
-        if _enabled(logging.ERROR):
-            _logger().error(
-                "job.hook_failed", **_asked(job, trigger), hook=printable(hook), exc_info=error
-            )
+        _logger().error(
+            "job.hook_failed", **_asked(job, trigger), hook=printable(hook), exc_info=error
+        )
 
 
 def _logger() -> Any:
