@@ -50,6 +50,8 @@ class Declared(Generic[S]):
         self._means = {name_of(status): meaning for status, meaning in means.items()}
         self._attached = list(attached)
         self._tables: dict[type, Table] = {}
+        self._tables_in_use: dict[type, Table] = {}
+        """Those that have jobs."""
         self._sealed = False
         try:
             self._machine = parsed(base, definition)
@@ -168,7 +170,8 @@ class Declared(Generic[S]):
     def _table_for_job(self, job_type: type) -> Table:
         """Return the table for a class of jobs; from now on nothing can be attached."""
         self._sealed = True
-        return self._table(job_type)
+        self._tables_in_use[job_type] = table = self._table(job_type)
+        return table
 
     @property
     def running(self) -> tuple[S, ...]:

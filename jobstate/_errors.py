@@ -180,7 +180,7 @@ class WouldBlock(JobStateError):
 
 
 class NothingToDefer(JobStateError):
-    """`defer` was called while no transition was under way."""
+    """`defer` was called where no transition was under way, or by a task that has no part in it."""
 
     def __init__(self, job_id: str, status: Any, trigger: str) -> None:
         self.job_id, self.status, self.trigger = job_id, status, trigger
@@ -188,7 +188,7 @@ class NothingToDefer(JobStateError):
 
     def __str__(self) -> str:
         return (
-            f"job {self.job_id} is {_named(self.status)} and in no transition that "
+            f"job {self.job_id} is {_named(self.status)} and in no transition of this task that "
             f"{self.trigger} could follow: await job.{self.trigger}(…) instead of deferring it"
         )
 

@@ -55,7 +55,8 @@ class Job(Standing[T, S]):
         name: for people; any text.
         lifecycle: by default that of the class, which is `JOB_LIFECYCLE` unless it was declared
             with ``class Mine(Job, lifecycle=…)``.
-        max_attempts: how often the job may be started in all; ``None`` means without limit.
+        max_attempts: `retry` leads to RETRY while fewer attempts than this were started, and to
+            FAILURE after that; ``None`` means without limit. `start` is never refused for it.
         info: anything about the job that JSON can hold; reports of progress add to it.
         extras: details of parts of the job, where it has any.
         journal: where each transition is written before it is committed.
@@ -186,14 +187,15 @@ class Job(Standing[T, S]):
         trigger is not run; if the trigger is refused, the call of the transition under way tells.
 
         Raises:
-            NothingToDefer: no transition is under way, or an observer asks, who never steers.
+            NothingToDefer: no transition is under way in this task, or an observer asks, who never
+                steers.
             UnknownTrigger: the lifecycle has no such trigger.
             BadArgument: an argument cannot be recorded.
             WrongThread: called outside the job's event loop.
         """
         self._check_home()
         effects = self._effects(self._known(trigger), args, kwargs)
-        if self._turn is None or self._turn.telling:
+        if self._turn is None or self._turn.telling or not self._turn.is_mine:
             raise NothingToDefer(self.id, self.status, trigger)
         self._turn.deferred.append((trigger, args, kwargs, effects))
 
@@ -228,7 +230,7 @@ class Job(Standing[T, S]):
 
     # --- waiting ---
 
-    async def completed(self) -> Outcome[T, S]:
+    def completed(self) -> Coroutine[Any, Any, Outcome[T, S]]:
         """Return how the job ended, once it has; at once if it has already.
 
         It never raises for how the job ended. Cancelling it does not touch the job.
@@ -238,10 +240,7 @@ class Job(Standing[T, S]):
             ReentrantWait: called in a hook of the same job, which would wait for itself.
             WrongThread: called outside the job's event loop.
         """
-        self._check_home()
-        if not self._state.final:
-            await until_ended(self)
-        return self._ended()
+        return until_ended(self)
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._value().__await__()
@@ -306,7 +305,11 @@ class Job(Standing[T, S]):
     ) -> Transition[S]:
         if running_loop() is not self._home:
             self._check_home()
-        effects = self._effects(trigger, args, kwargs)
+        effects = (
+            effects_of(self.id, trigger, args, kwargs)
+            if args or kwargs
+            else BARE_EFFECTS.get(trigger, NO_EFFECTS)
+        )
         turn = self._turn
         if turn is None:
             transition = self._stepped(trigger, effects)
@@ -354,7 +357,7 @@ class Job(Standing[T, S]):
         elif way.plain is not None and self._own is None:
             transition: Transition[S] = self._drafted(way.plain, effects)
             self._commit(way.plain, transition, effects)
-            listening = who_listens()
+            listening = who_listens("transitioned")
             if listening:
                 self._turn = Turn(at_once=True)
                 try:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from anyio import BusyResourceError, ClosedResourceError
 
 from ._job import Job
-from ._loop import Waiter, home, waiter
+from ._loop import Waiter, home, running_loop, waiter
 from ._records import Outcome, S, T
 from ._waiting import check_may_wait, joined, left
 
@@ -76,7 +76,7 @@ class _Collector(Generic[J]):
         self.listen()
         if len(self.done) >= wanted:
             return
-        self.wanted, self.waiter = wanted, waiter()
+        self.wanted, self.waiter = wanted, waiter(running_loop())
         try:
             await self.waiter
         except BaseException:

@@ -123,9 +123,11 @@ class Snapshot(Generic[T, S]):
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[T, S]):
-    """How a job ended."""
+class Outcome(NamedTuple, Generic[T, S]):
+    """How a job ended. Read its fields by name: later releases may add some.
+
+    A named tuple, as a `Transition` is: one is made for each wait.
+    """
 
     job_id: str
     name: str
@@ -147,8 +149,13 @@ class Outcome(Generic[T, S]):
     cause: RevokeCause | None
     """On whose behalf the job was revoked."""
 
-    at: datetime
-    """When it ended."""
+    timestamp: float
+    """When it ended, in POSIX seconds."""
+
+    @property
+    def at(self) -> datetime:
+        """When it ended, as an aware UTC datetime."""
+        return moment(self.timestamp)
 
     def value(self) -> T:
         """Return the job's result.

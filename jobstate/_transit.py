@@ -46,9 +46,7 @@ async def run(
     """
     transition, failures = await _transit(job, trigger, args, kwargs, effects, turn)
     while turn.deferred:
-        # A cancelled caller gets no further than its next wait, here as anywhere.
-        turn.at_once = turn.at_once or turn.held_back is not None
-        deferred = turn.deferred.popleft()
+        deferred = turn.deferred.pop(0)
         others = len(turn.deferred)
         try:
             if turn.at_once:
@@ -111,11 +109,12 @@ async def _transit(
     hooks = (*edge.enter, *entering, *edge.after, *job._hooks_on(("trigger", trigger)))
     failures: Failures = []
     try:
-        tell_transitioned(who_listens(), job, transition)
+        tell_transitioned(who_listens("transitioned"), job, transition)
     except BaseException as error:  # an interrupt: the hooks run all the same
         failures.append(error)
-    await _settle(hooks, event, turn, failures)
-    group = _grouped(transition, failures)
+    if hooks:
+        await _settle(hooks, event, turn, failures)
+    group = _grouped(transition, failures) if failures else None
     if group is not None:
         event.fail(group.exceptions[0] if len(group.exceptions) == 1 else group)
         await _settle(table.on_exception, event, turn, failures)
@@ -123,7 +122,8 @@ async def _transit(
         event.fail(failures[0])
     elif event.data is not None:
         event.data.result = True
-    await _settle(table.finalize_event, event, turn, failures)
+    if table.finalize_event:
+        await _settle(table.finalize_event, event, turn, failures)
     return transition, failures
 
 
@@ -168,12 +168,19 @@ async def _chosen(way: Way | None, event: TransitionEvent[Any], turn: Turn) -> E
 
 
 async def _called(callback: Callback, event: TransitionEvent[Any], turn: Turn) -> Any:
-    """Return a callback's answer, awaited where it is awaitable."""
-    answer = callback(event)
-    if answer is None or answer is True or answer is False or not isawaitable(answer):
-        return answer
-    _check_may_wait(callback, event, turn, answer)
-    return await answer
+    """Return the answer of a callback before the commit, awaited where it is awaitable."""
+    try:
+        answer = callback(event)
+        if answer is None or answer is True or answer is False or not isawaitable(answer):
+            return answer
+        # A cancelled caller gets no further than its next wait, here as anywhere.
+        _check_may_wait(callback, event, answer, turn.at_once or turn.held_back is not None)
+        return await answer
+    except WouldBlock:
+        raise
+    except Exception as error:
+        tell_hook_failed(event.job, event.trigger, callback.name, error)
+        raise
 
 
 async def _settle(
@@ -184,7 +191,7 @@ async def _settle(
         try:
             answer = callback(event)
             if answer is not None and isawaitable(answer):
-                _check_may_wait(callback, event, turn, answer)
+                _check_may_wait(callback, event, answer, turn.at_once)
                 await turn.shielded(answer)
         except GeneratorExit:
             raise
@@ -217,9 +224,9 @@ async def _unwind(
 
 
 def _check_may_wait(
-    callback: Callback, event: TransitionEvent[Any], turn: Turn, answer: Any
+    callback: Callback, event: TransitionEvent[Any], answer: Any, at_once: bool
 ) -> None:
-    if turn.at_once:
+    if at_once:
         if iscoroutine(answer):
             answer.close()
         raise WouldBlock(event.job.id, event.trigger, f"{callback.name} is async")
@@ -232,6 +239,8 @@ def _conclude(
 
     An interrupt or a cancellation is raised as it is, with the exceptions as its cause.
     """
+    if not failures and held_back is None:
+        return transition
     group = _grouped(transition, failures)
     others = [each for each in failures if not isinstance(each, Exception)]
     for fatal in (*_interrupts(failures), held_back, *others):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from ._arguments import Effects
-from ._loop import Waiter, finish, task, waiter
+from ._loop import Waiter, finish, running_loop, task, waiter
 
 Deferred = tuple[str, tuple[Any, ...], dict[str, Any], Effects]
 """A trigger, its arguments, and what they leave on the job."""
@@ -29,13 +29,13 @@ class Turn:
         self.telling = False
         """Observers are being told, who must not steer."""
 
-        self.deferred: deque[Deferred] = deque()
+        self.deferred: list[Deferred] = []
         """Triggers to run after the present one, before the turn is handed on."""
 
         self.held_back: BaseException | None = None
         """What is to be raised once the holder's hooks are done: a cancellation of the holder."""
 
-        self._queue: OrderedDict[Waiter, object] = OrderedDict()
+        self._queue: OrderedDict[Waiter, object] | None = None
 
     @property
     def is_mine(self) -> bool:
@@ -51,13 +51,14 @@ class Turn:
 
         *release* is called where the turn had come already when the cancellation did.
         """
-        place = waiter()
-        self._queue[place] = task()
+        place = waiter(running_loop())
+        queue = self._queue = OrderedDict() if self._queue is None else self._queue
+        queue[place] = task()
         try:
             await place
         except BaseException:
-            if place in self._queue:
-                del self._queue[place]
+            if place in queue:
+                del queue[place]
             else:
                 release()
             raise
@@ -73,10 +74,9 @@ class Turn:
         place.wake()
         return True
 
-    async def shielded(self, answer: Awaitable[Any]) -> Any:
+    def shielded(self, answer: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
         """Await *answer* to its end, raising what it raises; a cancellation is held back."""
-        finished = await finish(answer)
-        self.held_back = self.held_back or finished.held_back
-        if finished.error is not None:
-            raise finished.error
-        return finished.value
+        return finish(answer, self.owner, self._hold_back)
+
+    def _hold_back(self, cancellation: BaseException) -> None:
+        self.held_back = self.held_back or cancellation

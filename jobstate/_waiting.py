@@ -15,8 +15,8 @@ from anyio import BusyResourceError, ClosedResourceError
 
 from ._compile import name_of
 from ._errors import JobAbandoned, ReentrantWait, Unreachable
-from ._loop import Waiter, waiter
-from ._records import Progress, S, Transition
+from ._loop import Waiter, running_loop, waiter
+from ._records import Outcome, Progress, S, T, Transition
 
 if TYPE_CHECKING:
     from ._job import Job
@@ -29,7 +29,7 @@ Listeners: TypeAlias = _L | dict[_L, None] | None
 class Ending(Protocol):
     """Listens for the end of jobs."""
 
-    def ended(self, job: Job[Any, Any]) -> None:
+    def ended(self, job: Job[Any, Any], /) -> None:
         """Hear that *job* is final, or was abandoned."""
 
 
@@ -81,29 +81,22 @@ def check_may_wait(job: Job[Any, Any]) -> None:
         raise ReentrantWait(job.id, job.status)
 
 
-class _End:
-    """One task, waiting for one job to end."""
-
-    __slots__ = ("waiter",)
-
-    def __init__(self) -> None:
-        self.waiter = waiter()
-
-    def ended(self, job: Job[Any, Any]) -> None:
-        self.waiter.wake()
-
-
-async def until_ended(job: Job[Any, Any]) -> None:
-    """Return once the job is final."""
-    check_may_wait(job)
-    end = _End()
-    job._at_end = joined(job._at_end, end)
-    try:
-        await end.waiter
-    finally:
-        job._at_end = left(job._at_end, end)
+async def until_ended(job: Job[T, S]) -> Outcome[T, S]:
+    """Return how the job ended, once it has."""
+    loop = running_loop()
+    if loop is not job._home:
+        job._check_home()
     if not job._state.final:
         check_may_wait(job)
+        end = waiter(loop)
+        job._at_end = joined(job._at_end, end)
+        try:
+            await end
+        finally:
+            job._at_end = left(job._at_end, end)
+        if not job._state.final:
+            check_may_wait(job)
+    return job._ended()
 
 
 class _Arrival:
@@ -114,7 +107,7 @@ class _Arrival:
     def __init__(self, job: Job[Any, Any], wanted: frozenset[str], after: int) -> None:
         self._job, self._wanted, self._after = job, wanted, after
         self.found: Transition[Any] | None = None
-        self.waiter = waiter()
+        self.waiter = waiter(running_loop())
 
     def moved(self) -> None:
         job, last = self._job, self._job._history[-1]
@@ -215,7 +208,7 @@ class Changes(Generic[S]):
                 self._progressed = False
                 return job._progress_record()
             check_may_wait(job)
-            self._waiter = waiter()
+            self._waiter = waiter(running_loop())
             try:
                 await self._waiter
             finally:

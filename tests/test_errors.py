@@ -141,8 +141,8 @@ SENTENCES: list[tuple[JobStateError, str]] = [
     ),
     (
         NothingToDefer("j1", JobStatus.PENDING, "start"),
-        "job j1 is PENDING and in no transition that start could follow: await job.start(…) "
-        "instead of deferring it",
+        "job j1 is PENDING and in no transition of this task that start could follow: "
+        "await job.start(…) instead of deferring it",
     ),
     (
         WrongThread("j1", "asyncio event loop 0x1", "thread Thread-1 of process 7"),

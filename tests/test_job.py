@@ -889,6 +889,28 @@ def test_nothing_to_defer():
 
 
 @pytest.mark.anyio
+async def test_only_a_hook_can_defer():
+    """Another task has no part in a transition, whose caller would be told of its trigger."""
+    lifecycle = JOB_LIFECYCLE.derive()
+    inside, opened = anyio.Event(), anyio.Event()
+
+    @lifecycle.on_enter(STARTED)
+    async def started(event: Any) -> None:
+        inside.set()
+        await opened.wait()
+        event.job.defer("succeed")
+
+    job: Job[Any] = Job(lifecycle=lifecycle)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(job.start)
+        await inside.wait()
+        with pytest.raises(NothingToDefer, match="in no transition of this task"):
+            job.defer("requeue")
+        opened.set()
+    assert [step.trigger for step in job.history] == ["start", "succeed"]
+
+
+@pytest.mark.anyio
 async def test_defer_is_checked_when_it_is_called():
     """A trigger that does not exist, or an argument that cannot be recorded, is refused at once."""
     caught: list[Exception] = []
@@ -1000,9 +1022,9 @@ async def test_deferred_trigger_that_is_interrupted(slot, way):
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("asynchronous", [False, True])
-async def test_deferred_trigger_of_a_cancelled_caller(asynchronous):
-    """Cancelled after the commit: deferred triggers go as far as they can without waiting."""
+@pytest.mark.parametrize("waiting", ["nobody", "before", "after", "journal"])
+async def test_deferred_trigger_of_a_cancelled_caller(waiting):
+    """Cancelled after the commit: deferred triggers go on to the first wait before their own."""
     inside, opened = anyio.Event(), anyio.Event()
     lifecycle = deferring(("retry", "x"), ("requeue",))
 
@@ -1011,14 +1033,16 @@ async def test_deferred_trigger_of_a_cancelled_caller(asynchronous):
         inside.set()
         await opened.wait()
 
-    async def before_async(event):
+    async def pausing(event):
         await checkpoint()
 
-    def before(event):
-        pass
+    class Kept:
+        async def append(self, transition):
+            await checkpoint()
 
-    lifecycle.before("retry")(before_async if asynchronous else before)
-    job: Job[Any] = Job(lifecycle=lifecycle)
+    if waiting in ("before", "after"):
+        getattr(lifecycle, waiting)("retry")(pausing)
+    job: Job[Any] = Job(lifecycle=lifecycle, journal=Kept() if waiting == "journal" else None)
     scope = anyio.CancelScope()
 
     async def start():
@@ -1036,8 +1060,11 @@ async def test_deferred_trigger_of_a_cancelled_caller(asynchronous):
             opened.set()
     assert scope.cancelled_caught
     triggers = [each.trigger for each in job.history]
-    assert triggers[0] == "start"
-    assert "retry" not in triggers if asynchronous else triggers == ["start", "retry", "requeue"]
+    if waiting == "before":
+        assert triggers[0] == "start"
+        assert "retry" not in triggers
+    else:
+        assert triggers == ["start", "retry", "requeue"]
     assert job._turn is None
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -26,7 +27,7 @@ from jobstate import (
     ReentrantTrigger,
     WrongThread,
 )
-from jobstate._loop import at_once, describe, finish, home, task, waiter
+from jobstate._loop import at_once, describe, finish, home, running_loop, task, waiter
 
 PENDING, STARTED, SUCCESS, FAILURE, RETRY, REVOKED = JobStatus
 
@@ -620,19 +621,19 @@ async def test_closing_a_cancelled_coroutine():
 @pytest.mark.anyio
 async def test_waiter_wakes_once():
     """A waiter woken before it is awaited returns at once; waking it twice is waking it once."""
-    early = waiter()
+    early = waiter(running_loop())
     early.wake()
     early.wake()
     with anyio.fail_after(5):
         await early
         await early
-        late = waiter()
+        late = waiter(running_loop())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(settled_then, late.wake)
             await late
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await waiter()
+        await waiter(running_loop())
     assert scope.cancelled_caught
 
 
@@ -645,7 +646,7 @@ async def settled_then(act: Callable[[], None]) -> None:
 @pytest.mark.anyio
 async def test_cancelled_waiter_can_be_woken():
     """Waking a task that has been cancelled meanwhile does nothing."""
-    one = waiter()
+    one = waiter(running_loop())
     with anyio.CancelScope() as scope:
         scope.cancel()
         await one
@@ -662,12 +663,14 @@ async def test_finish_gives_what_came_of_the_work():
             raise answer
         return answer
 
-    for answer in (5, None, ValueError(), KeyboardInterrupt(), SystemExit()):
-        finished = await finish(give(answer))
-        wrong = isinstance(answer, BaseException)
-        assert finished.value is (None if wrong else answer)
-        assert finished.error is (answer if wrong else None)
-        assert finished.held_back is None
+    held_back: list[BaseException] = []
+    for answer in (5, None):
+        assert await finish(give(answer), task(), held_back.append) is answer
+    for wrong in (ValueError(), KeyboardInterrupt(), SystemExit()):
+        with pytest.raises(type(wrong)) as raised:
+            await finish(give(wrong), task(), held_back.append)
+        assert raised.value is wrong
+    assert held_back == []
 
 
 @pytest.mark.anyio
@@ -675,23 +678,76 @@ async def test_finish_gives_what_came_of_the_work():
 async def test_finish_holds_the_cancellation_back():
     """Of several cancellations it keeps one, which the caller has to raise."""
     inside, opened = asyncio.Event(), asyncio.Event()
+    held_back: list[BaseException] = []
 
     async def work():
         inside.set()
         await opened.wait()
         return "done"
 
-    running = asyncio.create_task(finish(work()))
+    running = asyncio.create_task(finish(work(), None, held_back.append))
     await inside.wait()
     for reason in ("first", "second", "third"):
         running.cancel(reason)
         await settled()
     assert not running.done()
     opened.set()
-    finished = await running
-    assert (finished.value, finished.error) == ("done", None)
-    assert finished.held_back is not None
+    assert await running == "done"
+    assert [type(error) for error in held_back] == [asyncio.CancelledError]
     assert running.cancelling() == 3
+
+
+@pytest.mark.anyio
+@on_asyncio
+async def test_finish_holds_back_whatever_is_thrown_in():
+    """A coroutine driven by hand may get any error where it waits; the work ends all the same."""
+    done: list[str] = []
+    held_back: list[BaseException] = []
+
+    async def work():
+        await checkpoint()
+        done.append("work")
+
+    class Driver:
+        def __await__(self):
+            running = finish(work(), None, held_back.append).__await__()
+            running.send(None)
+            yield running.throw(ValueError("thrown in"))
+            with suppress(StopIteration):
+                yield running.send(None)
+
+    await Driver()
+    assert done == ["work"]
+    assert [str(error) for error in held_back] == ["thrown in"]
+
+
+@pytest.mark.parametrize("slot", ["journal", "hook"])
+def test_the_end_of_the_loop_cuts_nothing_short(slot):
+    """`asyncio.run` cancels all tasks at its end, and waits for what runs to its end."""
+    ran: list[str] = []
+
+    async def work(event: object) -> None:
+        ran.append("begun")
+        await asyncio.sleep(0.01)
+        ran.append("done")
+
+    class Kept:
+        append = staticmethod(work)
+
+    lifecycle = JOB_LIFECYCLE.derive()
+    if slot == "hook":
+        lifecycle.on_enter(STARTED)(work)
+    job: Job = Job(lifecycle=lifecycle, journal=Kept() if slot == "journal" else None)
+
+    async def main() -> None:
+        starting = asyncio.create_task(job.start())
+        while not ran:
+            await checkpoint()
+        assert not starting.done()
+
+    asyncio.run(main())
+    assert ran == ["begun", "done"]
+    assert job.status == STARTED
 
 
 def test_at_once_says_what_had_to_wait():

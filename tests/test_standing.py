@@ -952,6 +952,31 @@ def test_an_observer_is_told_how_long_the_status_before_lasted(turned, told):
     assert seconds == [told, told]
 
 
+def test_internal_transitions_leave_no_status():
+    """They count for nothing in the seconds that a status lasted, also where nobody was told."""
+    lasted = []
+
+    class Timing(Observer):
+        def transitioned(self, job, transition, seconds):
+            lasted.append((transition.trigger, seconds))
+
+    lifecycle: Lifecycle = Lifecycle(
+        states=["idle", "busy", "gone"],
+        final=["gone"],
+        transitions=[["go", "idle", "busy"], ["beat", "busy", None], ["stop", "busy", "gone"]],
+    )
+    clock, observer = Clock(1000), Timing()
+    job: Job = Job(lifecycle=lifecycle, clock=clock)
+    for trigger in ("go", "beat", None, "beat", "beat", "stop"):
+        if trigger is None:
+            add_observer(observer)
+            continue
+        clock.turn(1)
+        job.trigger_nowait(trigger)
+    remove_observer(observer)
+    assert lasted == [("beat", 2), ("beat", 3), ("stop", 4)]
+
+
 def test_a_job_made_outside_belongs_to_the_first_loop_that_uses_it():
     """A job made where no loop runs is adopted by a loop, and then refuses every other place."""
     job: Job = Job()
