@@ -167,8 +167,8 @@ Where a goal is missed, a line of its table says what it would take:
   takes a turn of the event loop; where hooks need not wait, let them be plain functions.
 - **A job.** A slotted object has four fields. A job has six times as many, among them a random id,
   the time, its loop and a list.
-- **A wait.** A future that somebody else has made needs neither making nor answering. Here each wait
-  makes its own, so that one can be cancelled without the others, and returns an `Outcome`.
+- **A wait.** A future that somebody else has made needs neither making nor answering. Here each
+  wait makes its own, so that one can be cancelled without the others, and returns an `Outcome`.
 - **A million jobs, collector on.** Python's collector looks at all that is alive each time that it
   has grown by a quarter; with the collector off, or `gc.freeze()`, cost is flat.
 """

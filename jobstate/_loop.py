@@ -241,8 +241,9 @@ async def _finish_beside(
         return beside.answer()  # type: ignore[no-any-return]
     except GeneratorExit:
         beside.cancel()
-        if iscoroutine(work) and getcoroutinestate(work) == CORO_CREATED:
-            work.close()  # it has not even begun
+        if sys.version_info < (3, 12) and iscoroutine(work):
+            if getcoroutinestate(work) == CORO_CREATED:
+                work.close()  # it has not even begun
         raise
     finally:
         del beside  # or what it raises would hold itself

@@ -241,14 +241,12 @@ def _conclude(
     """
     if not failures and held_back is None:
         return transition
-    group = _grouped(transition, failures)
+    group: Any = _grouped(transition, failures)
     others = [each for each in failures if not isinstance(each, Exception)]
     for fatal in (*_interrupts(failures), held_back, *others):
         if fatal is not None:
             raise fatal from group
-    if group is not None:
-        raise group
-    return transition
+    raise group
 
 
 def _grouped(transition: Transition[Any], failures: Failures) -> HookFailed | None:

@@ -375,6 +375,27 @@ def test_every_unreachable_state_and_dead_end_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "problem"),
+    [
+        (definition(step("go", "NEW", "DONE", before=7)), "before of trigger 'go' from NEW is 7"),
+        (
+            definition(step("go", "NEW", "DONE", conditions=[None])),
+            "a guard of trigger 'go' from NEW is None",
+        ),
+        (
+            definition(step("go", "BUSY", "HELD"), states=[{"name": "HELD", "on_enter": [3.5]}]),
+            "on_enter of state HELD is 3.5",
+        ),
+        (definition(finalize_event=[b"log"]), "finalize_event of the lifecycle is b'log'"),
+    ],
+    ids=["before", "guard", "state", "machine-wide"],
+)
+def test_callback_that_is_none_is_refused(spoilt: dict[str, Any], problem: str) -> None:
+    """A callback is a function or a name; anything else is told with its place."""
+    assert f"{problem}, which is neither a function nor a name" in problems(spoilt)
+
+
 def test_empty_definition_lacks_both_ends() -> None:
     """Without states there is nothing to begin in and nothing to end in."""
     assert problems({"states": [], "transitions": []}) == [

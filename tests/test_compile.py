@@ -887,6 +887,27 @@ def test_attached_async_function_is_seen_where_nothing_may_wait() -> None:
         Calling(lifecycle=lifecycle).trigger_nowait("start")
 
 
+@pytest.mark.parametrize(
+    "wild", [step("drop", "*", "DONE"), ["drop", "*", "DONE"]], ids=["dict", "list"]
+)
+async def test_wildcard_stands_for_what_is_not_final(wild: Any) -> None:
+    """``*`` is every state but those that nothing may leave."""
+    edges = [edge for edge in simple(wild).edges if edge.trigger == "drop"]
+    assert [(edge.source, edge.dest) for edge in edges] == [("NEW", "DONE"), ("BUSY", "DONE")]
+
+
+async def test_callback_may_be_iterable() -> None:
+    """A callable is one callback, whatever else it is."""
+
+    class Hooks(list[str]):
+        def __call__(self) -> None:
+            self.append("called")
+
+    hooks = Hooks()
+    await Job(lifecycle=simple(after_state_change=hooks)).trigger("start")
+    assert hooks == ["called"]
+
+
 async def test_callback_without_a_name_is_told_by_what_it_wraps() -> None:
     """A guard that is no function has the name of the one inside of it."""
     with pytest.raises(GuardRefused) as caught:

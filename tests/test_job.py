@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from itertools import count
 from typing import Any
 
@@ -1238,6 +1239,11 @@ def test_a_result_of_none_is_passed_on_as_one(given, heard):
     job.succeed_nowait(*given)
     assert calls == [heard]
     assert job.result == (given[0] if given else None)
+
+
+def test_a_signature_shows_what_comes_of_no_result():
+    """Left out, a result is ``None``, and so help and the documentation say."""
+    assert "result: 'T | None' = None" in str(signature(Job.succeed))
 
 
 @pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from enum import Enum, StrEnum
@@ -10,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from transitions import Machine
 
 from jobstate import (
     JOB_LIFECYCLE,
@@ -292,6 +294,30 @@ def test_unknown_status_is_told_with_the_nearest(asked: Any, told: str) -> None:
     assert str(caught.value).startswith(f"lifecycle film has no status {told}")
     assert str(caught.value).endswith("; it has: NEW, BUSY, HELD, DONE, BROKEN, DROPPED")
     assert caught.value.known == NAMES
+
+
+def test_copy_is_the_lifecycle_itself() -> None:
+    """A job of a copied structure follows the very same lifecycle; `derive` makes another."""
+    lifecycle = film(Number)
+    assert copy.copy(lifecycle) is lifecycle
+    assert copy.deepcopy({"lifecycle": lifecycle})["lifecycle"] is lifecycle
+
+
+@pytest.mark.parametrize("machine", [None, "machine", Machine, {"states": []}], ids=str)
+def test_only_a_machine_can_be_taken_over(machine: Any) -> None:
+    """What is no machine of `transitions` is refused as what it is."""
+    with pytest.raises(TypeError, match="takes a machine of transitions, not ") as caught:
+        Lifecycle.from_transitions(machine)
+    assert repr(machine) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make", [film, lambda s, **more: film(s).derive(**more)], ids=["new", "derived"]
+)
+def test_unknown_argument_is_told_with_the_nearest(make: Any) -> None:
+    """A misspelt callback is an error, not one that never runs."""
+    with pytest.raises(TypeError, match=r"no argument 'on_finall' \(did you mean 'on_final'"):
+        make(Number, on_finall=print)
 
 
 def test_repr_names_the_statuses() -> None:

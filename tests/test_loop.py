@@ -709,16 +709,23 @@ async def test_finish_holds_back_whatever_is_thrown_in():
         done.append("work")
 
     class Driver:
+        def __init__(self, *thrown):
+            self.thrown = thrown
+
         def __await__(self):
             running = finish(work(), None, held_back.append).__await__()
             running.send(None)
-            yield running.throw(ValueError("thrown in"))
+            for error in self.thrown:
+                waits_for = running.throw(error)
+            yield waits_for
             with suppress(StopIteration):
                 yield running.send(None)
 
-    await Driver()
+    await Driver(ValueError("thrown in"))
     assert done == ["work"]
-    assert [str(error) for error in held_back] == ["thrown in"]
+    with pytest.raises(RuntimeError, match="and again"):
+        await Driver(ValueError("thrown in"), RuntimeError("and again"))
+    assert [str(error) for error in held_back] == ["thrown in", "thrown in"]
 
 
 @pytest.mark.parametrize("slot", ["journal", "hook"])
@@ -773,6 +780,32 @@ def test_tasks_and_homes_in_words():
         f"thread {threading.current_thread().name} of process {os.getpid()}, "
         "where no event loop runs"
     )
+
+
+@pytest.mark.anyio
+async def test_callbacks_of_the_loop_are_in_no_task():
+    """What the loop calls by itself is in its home, and in no task."""
+    told: list[object] = []
+    called = anyio.Event()
+
+    def callback() -> None:
+        told[:] = home(), task()
+        called.set()
+
+    class Watching(trio.abc.Instrument):
+        def before_io_wait(self, timeout: float) -> None:
+            callback()
+
+    loop = running_loop()
+    if loop is None:
+        watching = Watching()
+        trio.lowlevel.add_instrument(watching)
+        await anyio.sleep(0.001)
+        trio.lowlevel.remove_instrument(watching)
+    else:
+        loop.call_soon(callback)
+        await called.wait()
+    assert told == [home(), None]
 
 
 @pytest.mark.anyio

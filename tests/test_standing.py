@@ -394,6 +394,26 @@ def test_progress_is_any_number_from_0_to_100(progress, read):
     assert type(job.progress) is float
 
 
+@pytest.mark.parametrize(
+    "progress",
+    [
+        *(float("nan"), float("inf"), float("-inf"), -1, -0.01, 100.01, 101, 10**400),
+        *("50", "", b"50", bytearray(b"50"), True, False, 50j, [50], Decimal("NaN"), object()),
+    ],
+    ids=shown,
+)
+def test_progress_is_nothing_else(progress):
+    """What is no number, not finite or out of 0 to 100 is refused, and nothing has changed."""
+    clock = Clock(1000)
+    job = started(clock=clock)
+    job.report(40)
+    before = facts(job)
+    clock.turn(10)
+    with pytest.raises(ReportRefused, match="progress is a number of percent from 0 to 100, not "):
+        job.report(progress, info={"loss": 0.5})
+    assert facts(job) == before
+
+
 def test_none_leaves_progress_as_it_is():
     """A report without a number changes what is known, and when, but not the progress."""
     clock = Clock(1000)
