@@ -1096,3 +1096,15 @@ async def test_class_of_jobs_has_a_lifecycle() -> None:
     assert (Mine().status, Yours().status) == (Number.NEW, Number.NEW)
     assert Mine(lifecycle=other).status is Word.NEW
     assert Job[Any]().lifecycle is JOB_LIFECYCLE
+
+
+def test_nothing_that_was_read_can_be_changed() -> None:
+    """Neither a lifecycle nor one of its edges takes an assignment, and lists are tuples."""
+    lists = ("statuses", "final", "running", "triggers", "edges")
+    for name in ("name", "initial", "cancel_started", *lists):
+        with pytest.raises(AttributeError):
+            setattr(JOB_LIFECYCLE, name, None)
+    for name in ("trigger", "source", "dest", "guards", "internal"):
+        with pytest.raises(AttributeError):
+            setattr(JOB_LIFECYCLE.edges[0], name, None)
+    assert {type(getattr(JOB_LIFECYCLE, name)) for name in lists} == {tuple}

@@ -274,3 +274,16 @@ def test_importing_is_lean(imported):
 def test_importing_says_nothing(imported):
     """Nothing is printed, and no warning is given."""
     assert imported["said"] == ""
+
+
+def test_older_pythons_are_refused_by_the_installer():
+    """The oldest Python that it runs on is part of what is installed."""
+    assert metadata.metadata("jobstate")["Requires-Python"] == ">=3.11"
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_nothing_takes_a_timeout(name):
+    """A deadline is the caller's: no public function or method has an argument for one."""
+    function = getattr(CALLABLES[name], "__func__", CALLABLES[name])
+    if inspect.isfunction(function):
+        assert not {"timeout", "deadline"} & set(inspect.signature(function).parameters)

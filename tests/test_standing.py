@@ -1104,3 +1104,20 @@ def test_a_job_moves_where_nobody_listens_to_all_jobs():
     finally:
         for observer in listening:
             add_observer(observer)
+
+
+def test_reports_add_up_to_nothing():
+    """However many are made, a job keeps the newest alone: the last cost no more than the first."""
+
+    def weight(count: int) -> int:
+        job = started(clock=lambda: 1000.0)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for _ in range(count):
+                job.report(50, info={"loss": 0.5})
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    assert weight(10_000) - weight(2_000) < 1_000

@@ -1736,3 +1736,14 @@ async def test_what_must_not_be_swallowed_is_raised_for_an_exception():
         await slots.finish()
     assert caught.value is stop
     assert isinstance(caught.value.__cause__, GuardRefused)
+
+
+@in_every_style
+async def test_hooks_up_to_the_commit_run_in_the_callers_task(asynchronous):
+    """No task is made for a hook before the commit, nor after it for one without an await."""
+    slots, seen = Slots(asynchronous=asynchronous), {}
+    places = BEFORE if asynchronous else (*BEFORE, *AFTER, "finalize")
+    for slot in places:
+        slots.act[slot] = lambda slot=slot: seen.update({slot: anyio.get_current_task().id})
+    await slots.finish()
+    assert seen == dict.fromkeys(places, anyio.get_current_task().id)
