@@ -41,8 +41,12 @@ ORDER = [
     "jobstate.observability.structlog",
     "jobstate",
     "jobstate.testing._schedule",
+    "jobstate.testing._chart",
     "jobstate.testing._world",
+    "jobstate.testing._actors",
+    "jobstate.testing._watch",
     "jobstate.testing._verdict",
+    "jobstate.testing._game",
     "jobstate.testing._explore",
     "jobstate.testing",
     "jobstate._demo.work",
@@ -72,7 +76,7 @@ NEIGHBOURS = {
 LONGEST = 450
 
 # They play a task that hangs, on a clock that is not real.
-MAY_SLEEP = {"jobstate.testing._schedule", "jobstate.testing._world"}
+MAY_SLEEP = {"jobstate.testing._schedule", "jobstate.testing._actors"}
 SLEEPING = {"sleep", "sleep_until", "sleep_forever", "call_later", "call_at", "Timer"}
 
 

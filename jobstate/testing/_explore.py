@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from .._errors import JobStateError
 from .._job import Job
 from .._job_lifecycle import JOB_LIFECYCLE
 from .._lifecycle import Lifecycle
+from ._chart import Taken, taken_by
+from ._game import JOB_ARGUMENTS, Arguments, Game, Plan
 from ._schedule import Backend
 from ._verdict import problems_of
-from ._world import JOB_ARGUMENTS, Actor, Arguments, Game, World
+from ._world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,9 @@ class Explored:
     cancellations: int
     edges: frozenset[tuple[str, Any, Any]]
     """Every ``(trigger, source, dest)`` that was taken at least once."""
+
+    raised: frozenset[str]
+    """What guards and hooks of the lifecycle raised, each once, as its ``repr``."""
 
 
 class ExplorationFailed(JobStateError, AssertionError):
@@ -47,7 +53,7 @@ class ExplorationFailed(JobStateError, AssertionError):
 def explore(
     lifecycle: Lifecycle[Any] = JOB_LIFECYCLE,
     *,
-    job_type: type[Job[Any, Any]] = Job,
+    job_type: Callable[..., Job[Any, Any]] = Job,
     arguments: Mapping[str, Arguments] | None = None,
     schedules: int = 1_000,
     seed: int = 0,
@@ -59,16 +65,21 @@ def explore(
 
     A schedule is drawn from a seed: some jobs, and actors that move them, report, wait and are
     cancelled, in a random order of events and in virtual time. The lifecycle's own guards and
-    hooks run as they are, in three of four schedules with hooks around them that pause at random.
+    hooks run as they are, in three of four schedules with hooks around them that pause, start
+    tasks and defer triggers at random, and in one of four with journals that now and then fail.
+
     What is checked, by code that shares nothing with the job's: each trigger got exactly one
-    answer, and a true one; each history is a path of the lifecycle; hooks run one at a time, in
-    the context of their caller, and turns are taken in the order asked for; a cancelled trigger
-    left the job wholly before or wholly after its commit; every wait ended, with the truth;
-    streams have no gap; cancellations arrive; nothing is left over.
+    answer, and a true one; each history is a path of the lifecycle, and no half of a commit ever
+    shows; hooks run one at a time, in the context of their caller, and turns are taken in the
+    order asked for; what hooks defer is done before their turn ends; a cancelled trigger left the
+    job wholly before or wholly after its commit; journals and observers have all that was
+    committed, and no more; every wait ended, with the truth; streams have no gap; cancellations
+    arrive; nothing is left over.
 
     Args:
         lifecycle: what the jobs follow.
-        job_type: the class of the jobs.
+        job_type: makes the jobs: their class, or a function that is called as the class would be.
+            It gets an id (``"job0"``, ``"job1"``, …) and keyword arguments to pass on.
         arguments: for a trigger, a function that draws what it is called with.
         schedules: how many to play; schedule *n* is drawn from ``seed + n``.
         seed: where to begin.
@@ -80,50 +91,63 @@ def explore(
         ExplorationFailed: a promise was broken; tells the smallest schedule found that does it.
     """
     game = Game(lifecycle, job_type, {**JOB_ARGUMENTS, **(arguments or {})}, jobs, backend)
-    edges: set[tuple[str, Any, Any]] = set()
-    counts: Counter[str] = Counter()
+    tally = _Tally()
     for number in range(seed, seed + schedules):
         plan = game.drawn(random.Random(number), actors)
-        world = game.played(plan, number)
-        problems = problems_of(world, lifecycle)
-        if problems:
-            raise _shrunk(game, plan, number, problems[0], world)
-        for job in world.jobs:
-            edges.update((step.trigger, step.source, step.dest) for step in job.history)
-        counts.update(call.answer for call in world.calls)
-        counts["cancellation"] += world.cancellations
-        counts["transition"] += sum(job.version for job in world.jobs)
+        world = game.played(number, plan)
+        if problems_of(world):
+            raise _shrunk(world, plan, number, backend, partial(game.played, number))
+        tally.add(world)
     return Explored(
         schedules,
-        counts["transition"],
-        counts["refused"],
-        counts["cancellation"],
-        frozenset(edges),
+        tally.counts["transition"],
+        tally.counts["refused"],
+        tally.counts["cancellation"],
+        frozenset(tally.edges),
+        frozenset(tally.raised),
     )
 
 
+class _Tally:
+    """What all that was played comes to."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.edges: set[Taken] = set()
+        self.raised: set[str] = set()
+
+    def add(self, world: World) -> None:
+        for job in world.jobs:
+            self.edges.update(map(taken_by, job.history))
+            self.counts["transition"] += job.version
+        self.counts.update(call.answer for call in world.calls)
+        self.counts["cancellation"] += world.cancellations
+        self.raised |= world.raised
+
+
 def _shrunk(
-    game: Game, plan: tuple[Actor, ...], seed: int, problem: str, world: World
+    world: World, plan: Plan, seed: int, backend: Backend, play: Callable[[Plan], World]
 ) -> ExplorationFailed:
     """Leave out actors and steps for as long as what is left still fails."""
+    problem = problems_of(world)[0]
     smaller = _smaller(plan)
     while (tried := next(smaller, None)) is not None:
-        again = game.played(tried, seed)
-        problems = problems_of(again, game.lifecycle)
+        again = play(tried)
+        problems = problems_of(again)
         if problems:
             problem, world, smaller = problems[0], again, _smaller(tried)
-    return ExplorationFailed(problem, seed, game.backend, world.trace)
+    return ExplorationFailed(problem, seed, backend, world.trace)
 
 
-def _smaller(plan: tuple[Actor, ...]) -> Iterator[tuple[Actor, ...]]:
+def _smaller(plan: Plan) -> Iterator[Plan]:
     for n, actor in enumerate(plan):
         before, behind = plan[:n], plan[n + 1 :]
         yield before + behind
         if actor.cancelled_after is not None:
             yield (*before, replace(actor, cancelled_after=None), *behind)
-        for k in range(len(actor.steps)):
-            yield (
-                *before,
-                replace(actor, steps=actor.steps[:k] + actor.steps[k + 1 :]),
-                *behind,
-            )
+        for k, step in enumerate(actor.steps):
+            rest = actor.steps[:k], actor.steps[k + 1 :]
+            yield (*before, replace(actor, steps=(*rest[0], *rest[1])), *behind)
+            if step.patience is not None:
+                patient = replace(step, patience=None)
+                yield (*before, replace(actor, steps=(*rest[0], patient, *rest[1])), *behind)

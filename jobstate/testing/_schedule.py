@@ -41,9 +41,17 @@ def run_seeded(main: Callable[[], Awaitable[R]], *, seed: int, backend: Backend 
     Raises:
         Deadlock: tasks were left that nothing could ever wake.
     """
+    return run_until_stuck(main, seed, backend, lambda: None)
+
+
+def run_until_stuck(
+    main: Callable[[], Awaitable[R]], seed: int, backend: Backend, stuck: Callable[[], object]
+) -> R:
+    """Do as `run_seeded`; call *stuck* at a deadlock, before its tasks are cancelled."""
     if backend == "asyncio":
-        return anyio.run(main, backend_options={"loop_factory": lambda: SeededLoop(seed)})
-    return _run_on_trio(main, seed)
+        options = {"loop_factory": lambda: SeededLoop(seed, stuck)}
+        return anyio.run(main, backend_options=options)
+    return _run_on_trio(main, seed, stuck)
 
 
 _Loop: Any = asyncio.AbstractEventLoop
@@ -52,8 +60,8 @@ _Loop: Any = asyncio.AbstractEventLoop
 class SeededLoop(_Loop):  # type: ignore[misc]  # typed, it would have to say no to 27 methods
     """As much of an asyncio loop as programs without input and output need."""
 
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+    def __init__(self, seed: int, stuck: Callable[[], object]) -> None:
+        self._random, self._stuck = random.Random(seed), stuck
         self._now = 0.0
         self._count = count()
         self._ready: list[asyncio.Handle] = []
@@ -92,6 +100,7 @@ class SeededLoop(_Loop):  # type: ignore[misc]  # typed, it would have to say no
                 self._now = max(self._now, when)
                 self._ready.append(timer)
         if not self._ready:
+            self._stuck()
             raise Deadlock
         handle = self._ready.pop(self._random.randrange(len(self._ready)))
         if not handle.cancelled():
@@ -191,7 +200,7 @@ class SeededLoop(_Loop):  # type: ignore[misc]  # typed, it would have to say no
         self.unheard.append(context)
 
 
-def _run_on_trio(main: Callable[[], Awaitable[R]], seed: int) -> R:
+def _run_on_trio(main: Callable[[], Awaitable[R]], seed: int, stuck: Callable[[], object]) -> R:
     """Run on Trio, whose scheduler draws from one generator and can be told to keep to it."""
     scheduler: Any = import_module("trio._core._run")
     clock = import_module("trio.testing").MockClock(autojump_threshold=0)
@@ -201,7 +210,7 @@ def _run_on_trio(main: Callable[[], Awaitable[R]], seed: int) -> R:
 
     async def limited() -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_end_all_after_forever, tasks.cancel_scope)
+            tasks.start_soon(_end_all_after_forever, tasks.cancel_scope, stuck)
             answers.append(await main())
             tasks.cancel_scope.cancel()
 
@@ -214,9 +223,10 @@ def _run_on_trio(main: Callable[[], Awaitable[R]], seed: int) -> R:
     return answers[0]
 
 
-async def _end_all_after_forever(scope: anyio.CancelScope) -> None:
+async def _end_all_after_forever(scope: anyio.CancelScope, stuck: Callable[[], object]) -> None:
     """Cancel everything once virtual time has run out, also what is shielded."""
     await anyio.sleep(_FOREVER)
+    stuck()
     trio = import_module("trio")
     tasks = [trio.lowlevel.current_root_task()]
     while tasks:
