@@ -1,7 +1,8 @@
 """Run the Python blocks of the README and of the documentation's pages.
 
 The blocks of a page run one after the other, with the same names and in one event loop, so that
-they may ``await``; a block that speaks of ``anyio.run()`` is a program, and runs outside of it.
+they may ``await``; a block that calls ``anyio.run()`` or ``explore()``, which have event loops of
+their own, runs outside of it.
 What a block prints is compared with the block of ``output`` that follows it.
 """
 
@@ -28,7 +29,7 @@ def run(example):
             exec(code, names)
 
     with redirect_stdout(io.StringIO()) as names["printed"]:
-        if "anyio.run(" in source:
+        if "anyio.run(" in source or "explore(" in source:
             exec(code, names)
         else:
             names["runner"].run(in_the_loop())

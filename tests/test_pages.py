@@ -47,6 +47,7 @@ ORDER = [
     "jobstate.testing._watch",
     "jobstate.testing._verdict",
     "jobstate.testing._game",
+    "jobstate.testing._paths",
     "jobstate.testing._explore",
     "jobstate.testing",
     "jobstate._demo.work",

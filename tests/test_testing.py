@@ -5,6 +5,7 @@ import os
 import re
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 
 import anyio
 import pytest
@@ -13,6 +14,7 @@ from coverage import Coverage
 
 from jobstate import (
     JOB_LIFECYCLE,
+    Job,
     JobStateError,
     JobStatus,
     Lifecycle,
@@ -83,6 +85,7 @@ def test_nothing_is_found_in_the_default_lifecycle(backend):
     """No schedule breaks a promise, and every edge there is was taken."""
     found = explored(JOB_LIFECYCLE, backend=backend)
     assert found.edges == edges_of(JOB_LIFECYCLE)
+    assert found.missed == frozenset()
     assert min(found.transitions, found.refusals, found.cancellations) > found.schedules / 2
 
 
@@ -92,6 +95,145 @@ def test_nothing_is_found_in_a_lifecycle_of_ones_own(backend):
     """Internal and reflexive transitions, pauses and more jobs keep the promises too."""
     found = explored(REVIEW, jobs=3, actors=7, backend=backend)
     assert found.edges == edges_of(REVIEW)
+
+
+# --- paths ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("lifecycle", [JOB_LIFECYCLE, REVIEW], ids=lambda each: each.name)
+def test_paths_take_every_edge(lifecycle, backend):
+    """A few short paths take every edge, without any random schedule."""
+    found = explore(lifecycle, schedules=0, backend=backend)
+    assert found.edges == edges_of(lifecycle)
+    assert found.missed == frozenset()
+    assert len(found.edges) <= found.transitions < 3 * len(found.edges)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_guards_never_let_happen_is_told(backend):
+    """Where no job has a second attempt, what comes of one was missed, and nothing else."""
+    found = explore(job_type=partial(Job, max_attempts=1), schedules=20, backend=backend)
+    around = {edge for edge in edges_of(JOB_LIFECYCLE) if "RETRY" in edge[1:]}
+    assert found.missed == around
+    assert found.edges == edges_of(JOB_LIFECYCLE) - around
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_path_tries_again_with_other_arguments_and_jobs(backend):
+    """A guard that lets few arguments pass, and only some jobs, keeps no path from its edge."""
+    lifecycle = JOB_LIFECYCLE.derive("picky")
+    lifecycle.guard("start", source="PENDING")(lambda event: event.args[0] % 5 == 0)
+    lifecycle.guard("requeue", source="STARTED")(lambda event: event.job.id[-1] in "13579")
+    found = explore(
+        lifecycle,
+        arguments={"start": lambda draw: ((draw.randrange(100),), {})},
+        schedules=0,
+        backend=backend,
+    )
+    assert found.missed == frozenset()
+    assert found.refusals > 10
+
+
+def test_paths_go_around_what_is_shut():
+    """Every path comes to an end, where the shortest way is never open by another."""
+    lifecycle = Lifecycle(
+        "detour",
+        states=["A", "B", "C", "D", {"name": "END", "final": True}],
+        transitions=[
+            ["step", "A", "B"],
+            ["jump", "B", "END"],
+            ["step", "B", "C"],
+            ["step", "C", "D"],
+            ["step", "D", "END"],
+        ],
+    )
+    begun, ended = [], []
+    lifecycle.guard("jump")(lambda event: False)
+    lifecycle.on_exit("A")(lambda event: begun.append(event.job.id))
+    lifecycle.on_enter("END")(lambda event: ended.append(event.job.id))
+    assert explore(lifecycle, schedules=0).missed == {("jump", "B", "END")}
+    assert begun == ended
+
+
+def test_paths_go_on_by_what_is_new():
+    """Past its aim a path prefers edges that none has taken, so that few paths are needed."""
+    lifecycle = Lifecycle(
+        "pairs",
+        states=["A", "B", {"name": "END", "final": True}],
+        transitions=[
+            ["left", "A", "B"],
+            ["right", "A", "B"],
+            ["left", "B", "END"],
+            ["right", "B", "END"],
+        ],
+    )
+    found = explore(lifecycle, schedules=0)
+    assert (found.transitions, found.missed) == (4, frozenset())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_paths_are_not_disturbed(backend):
+    """On a path a job follows the lifecycle itself, with no hook but its own, alone."""
+    lifecycle = JOB_LIFECYCLE.derive("own")
+    followed, ids = set(), set()
+
+    @lifecycle.before("*")
+    def note(event):
+        followed.add(event.job.lifecycle)
+        ids.add(event.job.id)
+        assert event.job._own is None
+
+    found = explore(lifecycle, schedules=0, backend=backend)
+    assert followed == {lifecycle}
+    assert ids == {f"job{number}" for number in range(len(ids))}
+    assert (found.raised, found.missed) == (frozenset(), frozenset())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_exception_hooks_may_answer_a_refusal(is_async, backend):
+    """A refusal that the lifecycle's own hook turns into another error is one all the same."""
+
+    def answer(event):
+        raise LookupError("no such step")
+
+    async def answer_later(event):
+        await checkpoint()
+        answer(event)
+
+    lifecycle = JOB_LIFECYCLE.derive("answering")
+    lifecycle.on_exception(answer_later if is_async else answer)
+    assert explore(lifecycle, schedules=0, backend=backend).missed == frozenset()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_path_that_fails_is_the_same_whatever_the_seed(backend):
+    """The trace has the steps that lead to the failure, and any seed plays it again."""
+    lifecycle = JOB_LIFECYCLE.derive("stuck")
+
+    @lifecycle.on_enter("RETRY")
+    async def stuck(event):
+        await anyio.sleep_forever()
+
+    with pytest.raises(ExplorationFailed, match="can never happen") as first:
+        explore(lifecycle, schedules=0, backend=backend)
+    asked = [line.partition(" asks ")[2] for line in first.value.trace if " asks " in line]
+    job = asked[0].split()[0]
+    assert asked == [f"{job} (PENDING) to start", f"{job} (STARTED) to retry"]
+    assert first.value.trace[-1].endswith(asked[-1])  # and not what became of it afterwards
+    with pytest.raises(ExplorationFailed) as again:
+        explore(lifecycle, schedules=1, seed=77, backend=backend)
+    assert (again.value.problem, again.value.trace) == (first.value.problem, first.value.trace)
+    assert again.value.seed == 77
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_wrong_with_the_callers_own_functions_is_raised(backend):
+    """An error in what makes jobs or draws arguments is no failure of a schedule."""
+    for wrong in ({"job_type": lambda id: Job(id)}, {"arguments": {"start": lambda: ((), {})}}):
+        with pytest.raises(TypeError, match="argument"):
+            explore(schedules=1, backend=backend, **wrong)
 
 
 # --- faults -----------------------------------------------------------------------------------
@@ -345,6 +487,31 @@ def ended_between_waits(monkeypatch):
     monkeypatch.setattr(_jobs._Collector, "listen", listen)
 
 
+def invalid_trigger_ignored(monkeypatch):
+    """A trigger that the status does not have does nothing, and says so to nobody."""
+    move = _job.Job._move
+
+    async def quiet(self, trigger, args, kwargs):
+        if self._history and self._known(trigger) not in self._state.ways:
+            return self._history[-1]
+        return await move(self, trigger, args, kwargs)
+
+    monkeypatch.setattr(_job.Job, "_move", quiet)
+
+
+def refusal_leaves_a_trace(monkeypatch):
+    """What a trigger leaves on the job is noted before it is known whether it is refused."""
+    effects_of = _job.Job._effects
+
+    def eager(self, trigger, args, kwargs):
+        effects = effects_of(self, trigger, args, kwargs)
+        if effects.error is not None:
+            self._error = effects.error
+        return effects
+
+    monkeypatch.setattr(_job.Job, "_effects", eager)
+
+
 STUCK = "every task waits for something that can never happen"
 FAULTS = {
     read_then_listen: STUCK,
@@ -364,6 +531,8 @@ FAULTS = {
     change_dropped_when_cancelled: "of . versions after",
     ended_while_registering: STUCK,
     ended_between_waits: STUCK,
+    invalid_trigger_ignored: "was not refused",
+    refusal_leaves_a_trace: "was refused, but changed",
 }
 """Each fault, and what the check that it is for says."""
 
@@ -389,6 +558,18 @@ def test_every_fault_is_found(fault, backend, monkeypatch):
     with pytest.raises(ExplorationFailed) as again:
         explore(schedules=1, seed=first.value.seed, backend=backend)
     assert str(again.value) == str(first.value)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("fault", [invalid_trigger_ignored, refusal_leaves_a_trace])
+def test_paths_ask_for_what_a_status_lacks(fault, backend, monkeypatch):
+    """A trigger that should be refused and is not, or leaves something behind, is found."""
+    fault(monkeypatch)
+    with pytest.raises(ExplorationFailed) as failed:
+        explore(schedules=0, backend=backend)
+    assert re.search(FAULTS[fault], failed.value.problem)
+    assert failed.value.trace[-1].endswith("in vain")
+    assert len(failed.value.trace) <= 3
 
 
 def test_a_failure_tells_the_smallest_schedule(monkeypatch):
@@ -427,6 +608,7 @@ def test_hooks_that_raise_break_no_promise(backend):
 
     found = explored(lifecycle, backend=backend)
     assert found.raised == {"ValueError('not yet')", "ValueError('too bad')"}
+    assert ("succeed", "STARTED", "SUCCESS") in found.missed
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

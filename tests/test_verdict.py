@@ -125,6 +125,17 @@ def refused_for_nothing(monkeypatch):
     monkeypatch.setattr(_transit, "_chosen", lie)
 
 
+def lost_in_thought(monkeypatch):
+    move = _job.Job._move
+
+    async def lie(self, trigger, args, kwargs):
+        if trigger not in self._state.ways:
+            raise RuntimeError("what?")
+        return await move(self, trigger, args, kwargs)
+
+    monkeypatch.setattr(_job.Job, "_move", lie)
+
+
 def cut_short_when_cancelled(monkeypatch):
     settle = _transit._settle
 
@@ -170,6 +181,7 @@ LIES = {
     "hooks hear of another": (another_transition, "was not over when the next came"),
     "hooks are skipped": (cut_short_when_cancelled, "the last hook ran for"),
     "refused for nothing": (refused_for_nothing, "though there is a way without a guard"),
+    "an invalid trigger fails": (lost_in_thought, "was not refused, but raised"),
     "reports are always taken": (
         patched(_standing.Standing, "report", lambda self, progress: None),
         "'s report on job., [A-Z]+, taken: True",

@@ -262,6 +262,7 @@ async def _awaited(task: asyncio.Task[None]) -> None:
 KINDS: dict[str, Callable[[World, str, Step], Awaitable[None]]] = {
     "trigger": World.trigger,
     "trigger_nowait": World.trigger,
+    "refuse": World.refuse,
     "report": _report,
     "completed": _complete,
     "reached": _reach,

@@ -1,4 +1,4 @@
-"""Play random schedules of triggers, waits and cancellations, and check what came of each."""
+"""Play paths and random schedules of triggers, waits and cancellations, and check each."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from .._errors import JobStateError
 from .._job import Job
 from .._job_lifecycle import JOB_LIFECYCLE
 from .._lifecycle import Lifecycle
+from ._actors import Actor
 from ._chart import Taken, taken_by
 from ._game import JOB_ARGUMENTS, Arguments, Game, Plan
+from ._paths import paths
 from ._schedule import Backend
 from ._verdict import problems_of
 from ._world import World
@@ -31,14 +33,17 @@ class Explored:
     edges: frozenset[tuple[str, Any, Any]]
     """Every ``(trigger, source, dest)`` that was taken at least once."""
 
+    missed: frozenset[tuple[str, Any, Any]]
+    """Those of the lifecycle that never were: its guards let none of the jobs take them."""
+
     raised: frozenset[str]
     """What guards and hooks of the lifecycle raised, each once, as its ``repr``."""
 
 
 class ExplorationFailed(JobStateError, AssertionError):
-    """A schedule broke a promise.
+    """A path or a schedule broke a promise.
 
-    `trace` tells all that happened in the smallest schedule found that breaks one. ``explore(…,
+    `trace` tells all that happened in the smallest one found that breaks one. ``explore(…,
     schedules=1, seed=error.seed)`` plays it again.
     """
 
@@ -61,7 +66,13 @@ def explore(
     actors: int = 5,
     backend: Backend = "asyncio",
 ) -> Explored:
-    """Play random schedules of jobs of a lifecycle, and check each.
+    """Play paths and random schedules of jobs of a lifecycle, and check each.
+
+    First come paths that take every edge of the lifecycle, as far as its guards let them: a
+    path is one job, moved from the initial status through an edge to an end. Where guards refuse
+    or choose another candidate, that is no failure, but tried again with other arguments; `missed`
+    tells what was never taken. In each status on the way, every trigger that the status lacks
+    must be refused, and change nothing. The paths are the same whatever the seed.
 
     A schedule is drawn from a seed: some jobs, and actors that move them, report, wait and are
     cancelled, in a random order of events and in virtual time. The lifecycle's own guards and
@@ -81,7 +92,7 @@ def explore(
         job_type: makes the jobs: their class, or a function that is called as the class would be.
             It gets an id (``"job0"``, ``"job1"``, …) and keyword arguments to pass on.
         arguments: for a trigger, a function that draws what it is called with.
-        schedules: how many to play; schedule *n* is drawn from ``seed + n``.
+        schedules: how many to play after the paths; schedule *n* is drawn from ``seed + n``.
         seed: where to begin.
         jobs: jobs in a schedule.
         actors: tasks in a schedule, at most.
@@ -92,6 +103,11 @@ def explore(
     """
     game = Game(lifecycle, job_type, {**JOB_ARGUMENTS, **(arguments or {})}, jobs, backend)
     tally = _Tally()
+    for path in paths(game):
+        if problems_of(path.world):
+            steps = (Actor(tuple(path.steps)),)
+            raise _shrunk(path.world, steps, seed, backend, partial(game.retraced, path.number))
+        tally.add(path.world)
     for number in range(seed, seed + schedules):
         plan = game.drawn(random.Random(number), actors)
         world = game.played(number, plan)
@@ -104,6 +120,7 @@ def explore(
         tally.counts["refused"],
         tally.counts["cancellation"],
         frozenset(tally.edges),
+        game.chart.edges - tally.edges,
         frozenset(tally.raised),
     )
 

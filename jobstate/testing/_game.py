@@ -124,6 +124,25 @@ class Game:
 
         return self._run(world, play, seed)
 
+    def walked(self, number: int, walk: Callable[[World], Awaitable[None]]) -> World:
+        """Return what happened when one task went its way with one job, undisturbed."""
+        world = World(self.chart, self.backend, random.Random(number), watched=False)
+
+        async def play() -> None:
+            self._add_job(world, number)
+            await walk(world)
+
+        return self._run(world, play, number)
+
+    def retraced(self, number: int, plan: Plan) -> World:
+        """Return what happened when a path was walked again, or what is left of it."""
+
+        async def walk(world: World) -> None:
+            for actor in plan:
+                await act(world, f"path {number}", actor)
+
+        return self.walked(number, walk)
+
     def _run(self, world: World, play: Callable[[], Awaitable[None]], seed: int) -> World:
         async def main() -> None:
             async with anyio.create_task_group() as world.tasks:

@@ -14,7 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from .._errors import HookFailed, ReentrantTrigger, Refused, WouldBlock
+from .._errors import HookFailed, ReentrantTrigger, Refused, TransitionRefused, WouldBlock
 from .._job import Job
 from .._records import Transition
 from ._chart import Chart
@@ -197,6 +197,35 @@ class World:
         ways = self.chart.ways.get(status, ())
         if any(not edge.guards for edge in ways if edge.trigger == trigger):
             self.wrong(f"refused, though there is a way without a guard: {error}")
+
+    async def refuse(self, name: str, step: Step) -> None:
+        """Ask a job for each trigger that its status lacks: none may change anything."""
+        job = self.jobs[step.job]
+        stood = self._standing(job)
+        has = {edge.trigger for edge in self.chart.ways[job.status]}
+        for ask in (each for each in step.what if each.what not in has):
+            for now in (True, False):
+                try:
+                    if now:
+                        job.trigger_nowait(ask.what, *ask.args, **ask.kwargs)
+                    else:
+                        await job.trigger(ask.what, *ask.args, **ask.kwargs)
+                except TransitionRefused:
+                    pass
+                except Exception as error:
+                    # An exception callback may raise something else, or be async.
+                    if not job._table.on_exception and not (now and isinstance(error, WouldBlock)):
+                        self.wrong(f"{ask.what} was not refused, but raised {error!r}")
+                else:
+                    self.wrong(f"{ask.what} of {job.id}, {stood[0]}, was not refused")
+                if self._standing(job) != stood:
+                    self.wrong(f"{ask.what} was refused, but changed {stood} to {job!r}")
+                if self.problems:
+                    self.tell(f"{name} asks {job.id} ({stood[0]}) to {ask.what}, in vain")
+                    return
+
+    def _standing(self, job: Job[Any, Any]) -> tuple[Any, ...]:
+        return job.status, job.history, job.attempt, job.result, job.error_message
 
 
 def alone(error: BaseException) -> BaseException:
