@@ -52,6 +52,7 @@ class Declared(Generic[S]):
         self._tables: dict[type, Table] = {}
         self._tables_in_use: dict[type, Table] = {}
         """Those that have jobs."""
+        self._drawn = ""
         self._sealed = False
         try:
             self._machine = parsed(base, definition)
@@ -126,7 +127,8 @@ class Declared(Generic[S]):
 
     def svg(self) -> str:
         """Return the lifecycle as an SVG document."""
-        return svg(self._diagram())
+        self._drawn = self._drawn or svg(self._diagram())
+        return self._drawn
 
     def _repr_svg_(self) -> str:
         return self.svg()

@@ -13,9 +13,9 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from itertools import pairwise
+from math import fsum, inf
 from random import Random
-from statistics import fmean
 
 Point = tuple[float, float]
 Path = list[tuple[str, tuple[Point, ...]]]  # commands of SVG: an M, then C and L, at last an L
@@ -29,8 +29,10 @@ _LOOP = 28.0  # height of a loop, from its state to its label
 _TURN = 10.0  # depth of the turn that a link makes beside its label to come back
 _GAP = (36.0, 100.0)  # least and most room between two columns, for links to curve in
 _STEP = 2.0  # a smaller step is drawn without a curve
-_STARTS, _SWEEPS = 32, 12  # orders to begin with, and passes over each
-_ROUNDS = 200  # passes over the heights; the second half only straightens
+_VISITS = 100_000  # boxes that a search comes to, pass by pass: a large drawing gets few passes
+_ORDERS = (4, 384)  # least and most passes over the orders
+_SWEEPS = 12  # passes before an order is shuffled, to begin with another
+_ROUNDS = (8, 200)  # least and most passes over the heights; the second half only straightens
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,18 @@ class Link:
     dest: str
     width: float
     height: float
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """The boxes of one link, to be kept level; or one state."""
+
+    length: int = 1
+    level: float = 0.0  # the mean of their heights
+    weight: float = 1.0  # how much it counts where boxes get in each other's way
+    ties: list[Wire] = field(default_factory=list)  # the wires that leave the run
+    pulls: list[tuple[Box, float]] = field(default_factory=list)
+    """The boxes that they lead to, and how far below one the run is level with it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,11 +72,8 @@ class Box:
     place: float = 0.0  # in the order of its column: near 0 at the top, near 1 at the bottom
     before: list[Wire] = field(default_factory=list)
     after: list[Wire] = field(default_factory=list)
-    run: list[Box] = field(init=False)  # the boxes of one link, to be kept level; or this one
-    ties: list[Wire] = field(default_factory=list)  # the wires that leave the run
-
-    def __post_init__(self) -> None:
-        self.run = [self]
+    run: Run = field(default_factory=Run)
+    below: float = 0.0  # how far from the top of its column, where that is packed close
 
     @property
     def top(self) -> float:
@@ -110,60 +121,73 @@ def lay_out(
     ranks = _ranks(sizes, initial, final, links)
     states = {name: Box(2 * ranks[name], *size, margin=15.0) for name, size in sizes.items()}
     threads = [_thread(states[link.source], states[link.dest], link) for link in links]
-    boxes = [*states.values(), *(b for label, wires in threads if wires for b in label.run)]
+    boxes = [*states.values(), *(stop for stops, wires in threads if wires for stop in stops)]
     columns: Columns = [[] for _ in range(1 + max(box.column for box in boxes))]
     for box in boxes:
         columns[box.column].append(box)
-    _order(columns)
+    passes = _VISITS // len(boxes)
+    _order(columns, _within(_ORDERS, passes))
     _attach(columns)
-    _align(columns)
+    _align(columns, _within(_ROUNDS, passes))
     bounds = _spread(columns)
     top = min(box.top for box in boxes)
     for box in boxes:
         box.y += _MARGIN - top
     paths = [
-        _route(states[link.source], wires, bounds) if wires else _loop(states[link.source], label)
-        for link, (label, wires) in zip(links, threads, strict=True)
+        _route(states[link.source], wires, bounds)
+        if wires
+        else _loop(states[link.source], stops[0])
+        for link, (stops, wires) in zip(links, threads, strict=True)
     ]
     return Layout(
         width=max(box.x + max(box.width, box.room) / 2 for box in boxes) + _MARGIN,
         height=max(box.bottom for box in boxes) + _MARGIN,
         states=states,
-        labels=[label for label, _ in threads],
+        labels=[stops[0] for stops, _ in threads],
         paths=paths,
         entry=_entry(states[initial]),
     )
+
+
+def _within(bounds: tuple[int, int], number: int) -> int:
+    return max(bounds[0], min(number, bounds[1]))
 
 
 def _ranks(
     states: Iterable[str], initial: str, final: frozenset[str], links: Sequence[Link]
 ) -> dict[str, int]:
     """Return each state's distance from the initial one; final states come last, together."""
-    inner = [initial, *(state for state in states if state not in final)]
+    onward: dict[str, list[str]] = {
+        state: [] for state in states if state == initial or state not in final
+    }
+    for link in links:
+        if link.source in onward and link.dest in onward:
+            onward[link.source].append(link.dest)
     ranks: dict[str, int] = {}
-    for root in inner:  # a state that cannot be reached is a root of its own
+    for root in (initial, *onward):  # a state that cannot be reached is a root of its own
         ranks.setdefault(root, 0)
         queue = [root]
         for state in queue:
-            for link in links:
-                if link.source == state and link.dest in inner and link.dest not in ranks:
-                    ranks[link.dest] = ranks[state] + 1
-                    queue.append(link.dest)
+            for dest in onward[state]:
+                if dest not in ranks:
+                    ranks[dest] = ranks[state] + 1
+                    queue.append(dest)
     last = max(ranks.values()) + 1
     return ranks | {state: last for state in states if state not in ranks}
 
 
-def _thread(source: Box, dest: Box, link: Link) -> tuple[Box, list[Wire]]:
-    """Return the label of a link and its wires, from source to dest; a loop has none."""
+def _thread(source: Box, dest: Box, link: Link) -> tuple[list[Box], list[Wire]]:
+    """Return a link's label with its bends, and its wires from source to dest; a loop has none."""
     if source is dest:
         source.headroom = _LOOP + link.height
         source.room = link.width
-        return Box(source.column, link.width, link.height), []
+        return [Box(source.column, link.width, link.height)], []
     step = 1 if dest.column >= source.column else -1
-    label = Box(source.column + step, link.width, link.height)
+    run = Run()
+    label = Box(source.column + step, link.width, link.height, run=run)
     if source.column == dest.column:
         label.room = link.width + 2 * _TURN
-    stops = [label, *(Box(c) for c in range(label.column + step, dest.column, step))]
+    stops = [label, *(Box(c, run=run) for c in range(label.column + step, dest.column, step))]
     wires = [
         Wire(one, other) if one.column < other.column else Wire(other, one)
         for one, other in pairwise([source, *stops, dest])
@@ -171,58 +195,57 @@ def _thread(source: Box, dest: Box, link: Link) -> tuple[Box, list[Wire]]:
     for wire in wires:
         wire.left.after.append(wire)
         wire.right.before.append(wire)
-    for stop in stops:
-        stop.run, stop.ties = stops, [wires[0], wires[-1]]
-    source.ties.append(wires[0])
-    dest.ties.append(wires[-1])
-    return label, wires
+    run.length, run.ties = len(stops), [wires[0], wires[-1]]
+    source.run.ties.append(wires[0])
+    dest.run.ties.append(wires[-1])
+    return stops, wires
 
 
-def _order(columns: Columns) -> None:
+def _order(columns: Columns, passes: int) -> None:
     """Order each column such that few links cross, and otherwise as near as can be to what was."""
     declared = {box: i for column in columns[::2] for i, box in enumerate(column) if box.width}
-
-    def cost(order: Columns) -> tuple[int, int]:
-        inversions = sum(
-            declared[upper] > declared[lower]
-            for column in order
-            for upper, lower in combinations(filter(declared.__contains__, column), 2)
-        )
-        return _crossings(order), inversions
-
-    best = min(_orders(columns), key=cost)
+    best, least = columns, (inf, inf)
+    for order in _orders(columns, passes):
+        cost = _crossings(order), _inversions(order, declared)
+        if cost < least:
+            best, least = [column[:] for column in order], cost
+        if cost == (0, 0):
+            break
     columns[:] = best
     for column in columns:
         _number(column)
 
 
-def _orders(columns: Columns) -> Iterator[Columns]:
+def _orders(columns: Columns, passes: int) -> Iterator[Columns]:
     """Yield one order after another, in which boxes go to the mean place of their neighbours."""
     shuffle = Random(0).shuffle  # the same each time
-    for _ in range(_STARTS):
-        for column in columns:
-            _number(column)
-        for sweep in range(_SWEEPS):
-            forwards = sweep % 2 == 0
-            for column in columns if forwards else columns[::-1]:
-                column.sort(key=_place_before if forwards else _place_after)
+    for sweep in range(passes):
+        if sweep % _SWEEPS == 0:
+            for column in columns:
+                if sweep:
+                    shuffle(column)
                 _number(column)
-            yield [column[:] for column in columns]
-        for column in columns:
-            shuffle(column)
+        forwards = sweep % 2 == 0
+        for column in columns if forwards else columns[::-1]:
+            column.sort(key=_place_before if forwards else _place_after)
+            _number(column)
+        yield columns
 
 
 def _number(column: list[Box]) -> None:
+    count = len(column)
     for i, box in enumerate(column):
-        box.place = (i + 0.5) / len(column)
+        box.place = (i + 0.5) / count
 
 
 def _place_before(box: Box) -> float:
-    return fmean(wire.left.place for wire in box.before) if box.before else box.place
+    places = [wire.left.place for wire in box.before]
+    return fsum(places) / len(places) if places else box.place
 
 
 def _place_after(box: Box) -> float:
-    return fmean(wire.right.place for wire in box.after) if box.after else box.place
+    places = [wire.right.place for wire in box.after]
+    return fsum(places) / len(places) if places else box.place
 
 
 def _crossings(columns: Columns) -> int:
@@ -232,9 +255,20 @@ def _crossings(columns: Columns) -> int:
         passed: list[float] = []
         for box in column:
             ends = [wire.right.place for wire in box.after]
-            count += sum(len(passed) - bisect_right(passed, end) for end in ends)
+            count += sum([len(passed) - bisect_right(passed, end) for end in ends])
             for end in ends:
                 insort(passed, end)
+    return count
+
+
+def _inversions(columns: Columns, declared: Mapping[Box, int]) -> int:
+    """Return how many pairs of states stand the other way round than they were declared."""
+    count = 0
+    for column in columns[::2]:
+        passed: list[int] = []
+        for place in [declared[box] for box in column if box.width]:
+            count += len(passed) - bisect_right(passed, place)
+            insort(passed, place)
     return count
 
 
@@ -252,24 +286,31 @@ def _attach(columns: Columns) -> None:
                 box.height = max(box.height, busiest * _PORT + 8)
 
 
-def _align(columns: Columns) -> None:
+def _align(columns: Columns, rounds: int) -> None:
     """Find a height for each box such that links are as straight as the order allows."""
-    for turn in range(_ROUNDS):
-        straighten = turn >= _ROUNDS / 2
+    for column in columns:
+        below = 0.0
+        for box in column:
+            below += box.margin + (box.y - box.top)
+            box.below = below
+            below += box.margin + (box.bottom - box.y)
+    for run in {box.run: None for column in columns for box in column}:
+        for tie in run.ties:
+            step = tie.right_port - tie.left_port
+            run.pulls.append((tie.right, step) if tie.left.run is run else (tie.left, -step))
+        run.weight = 1.0 + len(run.ties) if run.length == 1 else 8.0 * run.length
+    for turn in range(rounds):
+        straighten = turn >= rounds / 2
         for column in columns if turn % 2 == 0 else columns[::-1]:
-            _settle(column, [_wish(box, straighten=straighten) for box in column])
+            _settle(column, [_wish(box.run, straighten=straighten) for box in column])
 
 
-def _wish(box: Box, *, straighten: bool) -> float:
+def _wish(run: Run, *, straighten: bool) -> float:
     """Return the height at which a box would stand if it were alone in its column."""
-    level = fmean(stop.y for stop in box.run)
-    if not box.ties or (straighten and len(box.run) > 1):
-        return level
-    pulled = fmean(
-        tie.right_y - tie.left_port if tie.left in box.run else tie.left_y - tie.right_port
-        for tie in box.ties
-    )
-    return pulled if len(box.run) == 1 else (level + pulled) / 2
+    if not run.pulls or (straighten and run.length > 1):
+        return run.level
+    pulled = sum([box.y + below for box, below in run.pulls]) / len(run.pulls)
+    return pulled if run.length == 1 else (run.level + pulled) / 2
 
 
 def _settle(column: list[Box], wishes: list[float]) -> None:
@@ -279,22 +320,19 @@ def _settle(column: list[Box], wishes: list[float]) -> None:
     mean of what its boxes wish. A state counts as much as it has links; a long link counts more,
     so that states make way for it.
     """
-    offset, offsets = 0.0, []
-    for box in column:
-        offset += box.margin + (box.y - box.top)
-        offsets.append(offset)
-        offset += box.margin + (box.bottom - box.y)
     blocks: list[tuple[float, float, int]] = []  # sum of weighted wishes, weight, boxes
-    for box, wish, offset in zip(column, wishes, offsets, strict=True):
-        weight = 1.0 + len(box.ties) if len(box.run) == 1 else 8.0 * len(box.run)
-        moment, boxes = (wish - offset) * weight, 1
+    for box, wish in zip(column, wishes, strict=True):
+        weight = box.run.weight
+        moment, boxes = (wish - box.below) * weight, 1
         while blocks and blocks[-1][0] / blocks[-1][1] > moment / weight:
             above = blocks.pop()
             moment, weight, boxes = moment + above[0], weight + above[1], boxes + above[2]
         blocks.append((moment, weight, boxes))
     starts = [moment / weight for moment, weight, boxes in blocks for _ in range(boxes)]
-    for box, start, offset in zip(column, starts, offsets, strict=True):
-        box.y = start + offset
+    for box, start in zip(column, starts, strict=True):
+        y = start + box.below
+        box.run.level += (y - box.y) / box.run.length
+        box.y = y
 
 
 def _spread(columns: Columns) -> list[Point]:

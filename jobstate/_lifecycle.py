@@ -262,6 +262,7 @@ class Lifecycle(Declared[S]):
             self._check_has_a_place(attached)
             self._attached.append(attached)
             self._tables.clear()
+            self._drawn = ""
             return hook
 
         return attach

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jobstate import _layout
 from jobstate._drawing import Arrow, Diagram, mermaid, svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -346,6 +347,45 @@ def test_nothing_in_a_picture_covers_anything_else(drawn: Diagram) -> None:
 def test_nothing_is_covered_in_any_machine(drawn: Diagram) -> None:
     """The same holds for any arrows between any states, for it follows from the construction."""
     check_nothing_is_covered(drawn)
+
+
+@pytest.mark.parametrize("drawn", SEVERAL, ids=lambda drawn: drawn.states[0])
+def test_nothing_is_covered_however_short_the_search(
+    drawn: Diagram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds in large pictures too, for which the search makes few passes."""
+    monkeypatch.setattr(_layout, "_VISITS", 0)
+    check_nothing_is_covered(drawn)
+
+
+def in_a_row(count: int) -> Diagram:
+    """Return a diagram of so many states in a row, with ways from each to the end and back."""
+    names = [f"S{number}" for number in range(count)]
+    lines = [f"{one} {other} next" for one, other in pairwise(names)]
+    lines += [f"{name} END abort" for name in names]
+    lines += [f"{name} {names[0]} reset" for name in names[1:]]
+    return diagram("\n".join(lines), "END")
+
+
+def work(drawn: Diagram) -> int:
+    """Return how many calls of Python functions it takes to draw a picture."""
+    calls = 0
+
+    def count(frame: object, kind: str, arg: object) -> None:
+        nonlocal calls
+        calls += kind == "call"
+
+    sys.setprofile(count)
+    try:
+        svg(drawn)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_the_work_grows_no_faster_than_the_picture() -> None:
+    """Twice as many states, with ways past all others, are four times as much to draw."""
+    assert work(in_a_row(60)) < 5 * work(in_a_row(30))
 
 
 @pytest.mark.parametrize(("drawn", "most"), [(JOB, 2), (DOOR, 0), (LOOPS, 0), (ORDER, 0)])

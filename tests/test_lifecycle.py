@@ -344,6 +344,16 @@ def test_drawings_show_every_edge(s: Any) -> None:
 # --- declaring --------------------------------------------------------------------------------
 
 
+def test_picture_is_drawn_once_until_a_guard_is_attached() -> None:
+    """A notebook that shows it again gets the same picture, and that of the guards there are."""
+    lifecycle = film(Word)
+    picture = lifecycle.svg()
+    assert lifecycle.svg() is picture
+    lifecycle.guard("begin")(noting([], "lamp"))
+    assert "[noting.&lt;locals&gt;.note]" not in picture
+    assert "[noting.&lt;locals&gt;.note]" in lifecycle.svg()
+
+
 def test_initial_is_the_first_state_by_default() -> None:
     """Without ``initial=`` a job begins in the first state; with it, in that one."""
     states = [final("C"), "A", "B"]
