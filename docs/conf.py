@@ -13,6 +13,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.transforms import SphinxTransform
 
 import jobstate
@@ -163,9 +164,18 @@ def show_bases(app: Sphinx, name: str, obj: Any, options: Any, bases: list[Any])
             bases[number : number + 1] = base.__bases__
 
 
+def show_one_signature() -> None:
+    """Have a function shown as it is written: its overloads are for type checkers."""
+    for name in ("jobstate._lifecycle", "jobstate._jobs"):
+        analyzer = ModuleAnalyzer.for_module(name)
+        analyzer.analyze()
+        analyzer.overloads.clear()
+
+
 def setup(app: Sphinx) -> None:
     """Register all this with Sphinx."""
     draw()
+    show_one_signature()
     app.add_transform(Linked)
     app.connect("missing-reference", find_public)
     app.connect("autodoc-process-docstring", tidy, priority=100)

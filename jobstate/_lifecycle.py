@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
 from ._check import unsupported
 from ._compile import Attached, listed, name_of
@@ -34,6 +34,23 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=str | Enum)
 F = TypeVar("F", bound=Callable[[TransitionEvent[Any]], Any])
 
+Transitions: TypeAlias = Iterable[Mapping[str, Any] | list[Any]]
+
+
+class Added(MachineWide, total=False):
+    """What else a lifecycle is derived with; see `Lifecycle`."""
+
+    cancel_started: bool | None
+
+
+class Options(MachineWide, total=False):
+    """What else a lifecycle is declared with; see `Lifecycle`."""
+
+    cancel_started: bool
+    send_event: bool
+    ordered_transitions: bool
+    ignore_invalid_triggers: bool | None
+
 
 class Lifecycle(Declared[S]):
     """The statuses of a job, and the transitions between them.
@@ -41,6 +58,7 @@ class Lifecycle(Declared[S]):
     Args:
         name: how errors and drawings call it.
         states: an enum, or strings, enum members and dicts (``name, on_enter, on_exit, final``).
+            Where dicts stand among members, say ``Lifecycle[Phase](…)`` for type checkers.
         transitions: dicts or lists of ``trigger, source, dest, conditions, unless, before, after,
             prepare``; ``source="*"`` means every state that is not final, ``dest="="`` the
             source again, and ``dest=None`` a transition that neither leaves nor enters it.
@@ -64,15 +82,67 @@ class Lifecycle(Declared[S]):
         TypeError: an argument is none of these.
     """
 
+    @overload
+    def __init__(
+        self,
+        name: str = ...,
+        *,
+        states: type[S] | Iterable[S],
+        transitions: Transitions,
+        final: Iterable[S] = ...,
+        initial: S | str | None = ...,
+        means: Mapping[S, JobStatus] | Mapping[str, JobStatus] | None = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Lifecycle[Any],
+        name: str = ...,
+        *,
+        states: Iterable[Mapping[str, Any]],
+        transitions: Transitions,
+        final: Iterable[Any] = ...,
+        initial: Any = ...,
+        means: Mapping[Any, JobStatus] | None = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        name: str = ...,
+        *,
+        states: Iterable[S | Mapping[str, Any]],
+        transitions: Transitions,
+        final: Iterable[S] = ...,
+        initial: S | str | None = ...,
+        means: Mapping[S, JobStatus] | Mapping[str, JobStatus] | None = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Lifecycle[str],
+        name: str = ...,
+        *,
+        states: Iterable[str | Mapping[str, Any]],
+        transitions: Transitions,
+        final: Iterable[str] = ...,
+        initial: str | None = ...,
+        means: Mapping[str, JobStatus] | None = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+
     def __init__(
         self,
         name: str = "lifecycle",
         *,
-        states: type[S] | Iterable[S | Mapping[str, Any]],
-        transitions: Iterable[Mapping[str, Any] | list[Any]],
-        final: Iterable[S] = (),
-        initial: S | str | None = None,
-        means: Mapping[S, JobStatus] | Mapping[str, JobStatus] | None = None,
+        states: type[Any] | Iterable[Any],
+        transitions: Transitions,
+        final: Iterable[Any] = (),
+        initial: Any = None,
+        means: Mapping[Any, JobStatus] | None = None,
         cancel_started: bool = False,
         send_event: bool = False,
         ordered_transitions: bool = False,
@@ -132,34 +202,68 @@ class Lifecycle(Declared[S]):
     @overload
     def derive(
         self,
-        name: str = "",
+        name: str = ...,
         *,
-        transitions: Iterable[Mapping[str, Any] | list[Any]] = (),
-        means: Mapping[S, JobStatus] | Mapping[str, JobStatus] | None = None,
-        cancel_started: bool | None = None,
-        **callbacks: Unpack[MachineWide],
+        transitions: Transitions = ...,
+        means: Mapping[S, JobStatus] | Mapping[str, JobStatus] | None = ...,
+        **added: Unpack[Added],
     ) -> Lifecycle[S]: ...
 
     @overload
     def derive(
         self,
-        name: str = "",
+        name: str = ...,
         *,
-        states: type[E] | Iterable[E | Mapping[str, Any]],
-        final: Iterable[E] = (),
-        transitions: Iterable[Mapping[str, Any] | list[Any]] = (),
-        means: Mapping[Any, JobStatus] | None = None,
-        cancel_started: bool | None = None,
-        **callbacks: Unpack[MachineWide],
+        states: type[E] | Iterable[E],
+        final: Iterable[E] = ...,
+        transitions: Transitions = ...,
+        means: Mapping[Any, JobStatus] | None = ...,
+        **added: Unpack[Added],
+    ) -> Lifecycle[S | E]: ...
+
+    @overload
+    def derive(
+        self,
+        name: str = ...,
+        *,
+        states: Iterable[Mapping[str, Any]],
+        final: Iterable[Any] = ...,
+        transitions: Transitions = ...,
+        means: Mapping[Any, JobStatus] | None = ...,
+        **added: Unpack[Added],
+    ) -> Lifecycle[Any]: ...
+
+    @overload
+    def derive(
+        self,
+        name: str = ...,
+        *,
+        states: Iterable[str | Mapping[str, Any]],
+        final: Iterable[str] = ...,
+        transitions: Transitions = ...,
+        means: Mapping[Any, JobStatus] | None = ...,
+        **added: Unpack[Added],
+    ) -> Lifecycle[S | str]: ...
+
+    @overload
+    def derive(
+        self,
+        name: str = ...,
+        *,
+        states: Iterable[E | Mapping[str, Any]],
+        final: Iterable[E] = ...,
+        transitions: Transitions = ...,
+        means: Mapping[Any, JobStatus] | None = ...,
+        **added: Unpack[Added],
     ) -> Lifecycle[S | E]: ...
 
     def derive(
         self,
         name: str = "",
         *,
-        states: Any = (),
-        final: Any = (),
-        transitions: Iterable[Mapping[str, Any] | list[Any]] = (),
+        states: type[Any] | Iterable[Any] = (),
+        final: Iterable[Any] = (),
+        transitions: Transitions = (),
         means: Mapping[Any, JobStatus] | None = None,
         cancel_started: bool | None = None,
         **callbacks: Unpack[MachineWide],
@@ -167,8 +271,8 @@ class Lifecycle(Declared[S]):
         """Return a lifecycle of its own that has all of this one, and what is added here.
 
         The arguments are those of `Lifecycle`. Added candidates are tried after those that are
-        there. The new lifecycle is open: guards
-        and hooks can be attached to it until its first job.
+        there. The new lifecycle is open: guards and hooks can be attached to it until its first
+        job.
 
         Raises:
             InvalidLifecycle: lists every defect of the result.

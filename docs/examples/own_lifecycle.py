@@ -18,7 +18,7 @@ class Phase(StrEnum):
     DROPPED = "DROPPED"
 
 
-ENCODING = Lifecycle(
+ENCODING = Lifecycle[Phase](
     "encoding",
     states=[
         Phase.QUEUED,

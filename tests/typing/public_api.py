@@ -234,8 +234,39 @@ def a_lifecycle_has_the_statuses_it_is_made_of() -> None:
         ),
         Lifecycle[Phase],
     )
-    Lifecycle(states=Phase, transitions=[], on_error="x")  # type: ignore[call-arg]
-    Lifecycle(transitions=[])  # type: ignore[call-arg]
+    Lifecycle(states=Phase, transitions=[], on_error="x")  # type: ignore[call-overload]
+    Lifecycle(transitions=[])  # type: ignore[call-overload]
+
+
+def dicts_may_stand_among_the_states(
+    lifecycle: Lifecycle[Phase], read: list[Mapping[str, Any]]
+) -> None:
+    """Among names they are names too; among members of an enum, the enum is named."""
+    drafts = Lifecycle(
+        "review",
+        states=["DRAFT", {"name": "DONE", "final": True}],
+        transitions=[{"trigger": "approve", "source": "DRAFT", "dest": "DONE"}],
+        initial="DRAFT",
+        final=["DONE"],
+        means={"DONE": JobStatus.SUCCESS},
+        cancel_started=True,
+        on_exception="report",
+    )
+    assert_type(drafts, Lifecycle[str])
+    assert_type(Job(lifecycle=drafts).status, str)
+    done = {"name": Light.RED, "final": True}
+    assert_type(Lifecycle[Light](states=[Light.GREEN, done], transitions=[]), Lifecycle[Light])
+    lights: Lifecycle[Light] = Lifecycle[Light](states=[done], transitions=[])
+    phases: Lifecycle[Phase] = Lifecycle[Phase](states=[{"name": Phase.DONE}], transitions=[])
+    assert_type((lights, phases), tuple[Lifecycle[Light], Lifecycle[Phase]])
+    assert_type(Lifecycle(states=read, transitions=[]), Lifecycle[Any])
+    assert_type(Lifecycle(states=[{"name": "DONE"}], transitions=[]), Lifecycle[Any])
+    assert_type(lifecycle.derive(states=["A", {"name": "B"}]), Lifecycle[Phase | str])
+    assert_type(lifecycle.derive(states=[{"name": "B"}], final=["B"]), Lifecycle[Any])
+    mixed: list[Light | dict[str, Any]] = [Light.GREEN, done]
+    assert_type(lifecycle.derive(states=mixed), Lifecycle[Phase | Light])
+    Lifecycle[Phase](states=[Light.RED, {"name": "B"}], transitions=[])  # type: ignore[list-item]
+    Lifecycle(states=["A", 7], transitions=[])  # type: ignore[type-var]
 
 
 def what_can_be_read_of_a_lifecycle(lifecycle: Lifecycle[Phase]) -> None:
