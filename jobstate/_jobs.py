@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 from anyio import BusyResourceError, ClosedResourceError
 
@@ -15,6 +15,7 @@ from ._records import Outcome, S, T
 from ._waiting import check_may_wait, joined, left
 
 J = TypeVar("J", bound=Job[Any, Any])
+"""The one type of several jobs; where they differ, mypy finds none: hence the overloads."""
 
 
 class _Collector(Generic[J]):
@@ -100,6 +101,14 @@ class _Collector(Generic[J]):
                 job._at_end = left(job._at_end, self)
 
 
+@overload
+async def all_completed(jobs: Iterable[Job[T, S]]) -> list[Outcome[T, S]]: ...
+
+
+@overload
+async def all_completed(jobs: Iterable[Job[Any, Any]]) -> list[Outcome[Any, Any]]: ...
+
+
 async def all_completed(jobs: Iterable[Job[T, S]]) -> list[Outcome[T, S]]:
     """Return how each of *jobs* ended, in the order given, once all have.
 
@@ -122,6 +131,16 @@ async def all_completed(jobs: Iterable[Job[T, S]]) -> list[Outcome[T, S]]:
     return [_outcome(job) for job in wanted]
 
 
+@overload
+async def first_completed(jobs: Iterable[J]) -> J: ...
+
+
+@overload
+async def first_completed(  # type: ignore[overload-cannot-match]  # it can: see `J`
+    jobs: Iterable[Job[Any, Any]],
+) -> Job[Any, Any]: ...
+
+
 async def first_completed(jobs: Iterable[J]) -> J:
     """Return the first of *jobs* that ends; of several that have ended, the first given.
 
@@ -142,6 +161,16 @@ async def first_completed(jobs: Iterable[J]) -> J:
     first = collector.done[0]
     _outcome(first)
     return first
+
+
+@overload
+def as_completed(jobs: Iterable[J]) -> AsCompleted[J]: ...
+
+
+@overload
+def as_completed(  # type: ignore[overload-cannot-match]  # it can: see `J`
+    jobs: Iterable[Job[Any, Any]],
+) -> AsCompleted[Any]: ...
 
 
 def as_completed(jobs: Iterable[J]) -> AsCompleted[J]:

@@ -210,6 +210,20 @@ async def waiting_for_several_keeps_the_types(
     await first_completed([1])  # type: ignore[type-var]
 
 
+async def jobs_of_different_types_are_waited_for_together(
+    number: Job[int], text: Job[str], own: Job[str, Phase]
+) -> None:
+    """Each may have another result and other statuses."""
+    assert_type(await all_completed([number, text, own]), list[Outcome[Any, Any]])
+    (await first_completed([number, text])).succeed_nowait()
+    (await first_completed([number, own])).succeed_nowait()
+    async for job in as_completed([number, text]):
+        job.succeed_nowait()
+    async with as_completed((number, own)) as done:
+        async for each in done:
+            each.succeed_nowait()
+
+
 # --- lifecycles -----------------------------------------------------------------------------
 
 
