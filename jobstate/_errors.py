@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+from ._portable import named, portable, shown
 
 if TYPE_CHECKING:
     from ._records import Transition
@@ -17,13 +18,17 @@ class JobStateError(Exception):
     Besides, it raises ``TypeError`` and ``ValueError`` where a call makes no sense in itself.
     """
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reduced(self, self.args)
 
-def _named(status: object) -> str:
-    return status.name if isinstance(status, Enum) else str(status)
+
+def _reduced(error: JobStateError, made_of: tuple[Any, ...]) -> tuple[Any, ...]:
+    held = {name: portable(fact) for name, fact in vars(error).items()}  # notes are in there
+    return type(error), portable(made_of), held
 
 
 def _listed(names: Iterable[object], nothing: str) -> str:
-    return ", ".join(_named(name) for name in names) or nothing
+    return ", ".join(named(name) for name in names) or nothing
 
 
 def nearest(asked: str, known: Iterable[str]) -> str:
@@ -50,7 +55,7 @@ class TransitionRefused(Refused):
 
     def __str__(self) -> str:
         can = _listed(self.possible, "nothing: it is final")
-        return f"job {self.job_id} is {_named(self.status)}: cannot {self.trigger}; possible: {can}"
+        return f"job {self.job_id} is {named(self.status)}: cannot {self.trigger}; possible: {can}"
 
 
 class GuardRefused(Refused):
@@ -75,10 +80,10 @@ class GuardRefused(Refused):
 
     def __str__(self) -> str:
         answers = "; ".join(
-            f"guard {guard} of the way to {_named(dest)} answered {answer}"
+            f"guard {guard} of the way to {named(dest)} answered {answer}"
             for dest, guard, answer in self.refusals
         )
-        return f"job {self.job_id} is {_named(self.status)}: cannot {self.trigger}: {answers}"
+        return f"job {self.job_id} is {named(self.status)}: cannot {self.trigger}: {answers}"
 
 
 class UnknownTrigger(JobStateError, AttributeError):
@@ -104,7 +109,7 @@ class UnknownStatus(JobStateError, ValueError):
         super().__init__(lifecycle, status, self.known)
 
     def __str__(self) -> str:
-        name = _named(self.status)
+        name = named(self.status)
         foreign = name in self.known  # a member of another enum: naming it would say nothing
         hint = "" if foreign else nearest(name, self.known)
         return (
@@ -132,11 +137,11 @@ class InvalidJobId(JobStateError, ValueError):
         super().__init__(job_id)
 
     def __str__(self) -> str:
-        shown = repr(self.job_id)
-        if len(shown) > 60:
-            long = len(self.job_id) if isinstance(self.job_id, (str, bytes)) else len(shown)
-            shown = f"{shown[:60]}… ({long} characters)"
-        return f"{shown} cannot name a job: use 1 to 128 ASCII letters, digits, '_' and '-'"
+        text = shown(self.job_id)
+        if len(text) > 60:
+            long = len(self.job_id) if isinstance(self.job_id, (str, bytes)) else len(text)
+            text = f"{text[:60]}… ({long} characters)"
+        return f"{text} cannot name a job: use 1 to 128 ASCII letters, digits, '_' and '-'"
 
 
 class ReentrantTrigger(JobStateError):
@@ -148,7 +153,7 @@ class ReentrantTrigger(JobStateError):
 
     def __str__(self) -> str:
         return (
-            f"job {self.job_id} is {_named(self.status)} and in the middle of a transition that "
+            f"job {self.job_id} is {named(self.status)} and in the middle of a transition that "
             f"this very task runs: {self.trigger} would wait for itself; use "
             f"job.defer({self.trigger!r}) to have it run right after the present transition"
         )
@@ -163,7 +168,7 @@ class ReentrantWait(JobStateError):
 
     def __str__(self) -> str:
         return (
-            f"job {self.job_id} is {_named(self.status)} and in the middle of a transition that "
+            f"job {self.job_id} is {named(self.status)} and in the middle of a transition that "
             "this very task runs: the wait would never end; wait in another task"
         )
 
@@ -188,7 +193,7 @@ class NothingToDefer(JobStateError):
 
     def __str__(self) -> str:
         return (
-            f"job {self.job_id} is {_named(self.status)} and in no transition of this task that "
+            f"job {self.job_id} is {named(self.status)} and in no transition of this task that "
             f"{self.trigger} could follow: await job.{self.trigger}(…) instead of deferring it"
         )
 
@@ -219,7 +224,7 @@ class HookFailed(JobStateError, ExceptionGroup[Exception]):
     def __new__(cls, transition: Transition[Any], failures: Sequence[Exception]) -> HookFailed:
         self = super().__new__(
             cls,
-            f"job {transition.job_id} is {_named(transition.dest)}: {transition.trigger} "
+            f"job {transition.job_id} is {named(transition.dest)}: {transition.trigger} "
             "was committed, and hooks after it failed",
             failures,
         )
@@ -234,7 +239,7 @@ class HookFailed(JobStateError, ExceptionGroup[Exception]):
         return type(self)(self.transition, excs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.transition, self.exceptions), vars(self)  # notes are in there
+        return _reduced(self, (self.transition, self.exceptions))
 
 
 class ReportRefused(JobStateError, ValueError):
@@ -245,7 +250,7 @@ class ReportRefused(JobStateError, ValueError):
         super().__init__(job_id, status, why)
 
     def __str__(self) -> str:
-        return f"job {self.job_id} is {_named(self.status)}: report refused: {self.why}"
+        return f"job {self.job_id} is {named(self.status)}: report refused: {self.why}"
 
 
 # --- a wait that cannot be answered ---------------------------------------------------------
@@ -260,9 +265,9 @@ class Unreachable(JobStateError):
         super().__init__(job_id, status, self.wanted, after)
 
     def __str__(self) -> str:
-        wanted = " or ".join(_named(status) for status in self.wanted)
+        wanted = " or ".join(named(status) for status in self.wanted)
         later = f" after version {self.after}" if self.after else ""
-        return f"job {self.job_id} is {_named(self.status)}: it can never reach {wanted}{later}"
+        return f"job {self.job_id} is {named(self.status)}: it can never reach {wanted}{later}"
 
 
 class JobAbandoned(JobStateError):
@@ -273,7 +278,7 @@ class JobAbandoned(JobStateError):
         super().__init__(job_id, status, reason)
 
     def __str__(self) -> str:
-        return f"job {self.job_id} was {_named(self.status)} when it was abandoned: {self.reason}"
+        return f"job {self.job_id} was {named(self.status)} when it was abandoned: {self.reason}"
 
 
 # --- how a job ended, as an exception -------------------------------------------------------
@@ -298,7 +303,7 @@ class JobFailed(JobStateError):
         told = ": ".join(part for part in (self.error_reason, self.error_message) if part)
         times = "attempt" if self.attempts == 1 else "attempts"
         return (
-            f"job {self.job_id} ended {_named(self.status)} after {self.attempts} {times}: "
+            f"job {self.job_id} ended {named(self.status)} after {self.attempts} {times}: "
             f"{told or 'no reason was given'}"
         )
 
@@ -316,7 +321,7 @@ class JobRevoked(JobStateError):
     def __str__(self) -> str:
         by = f" by {self.cause}" if self.cause else ""
         return (
-            f"job {self.job_id} ended {_named(self.status)}{by}: "
+            f"job {self.job_id} ended {named(self.status)}{by}: "
             f"{self.reason or 'no reason was given'}"
         )
 
@@ -329,7 +334,7 @@ class OutcomeUndeclared(JobStateError):
         super().__init__(job_id, status)
 
     def __str__(self) -> str:
-        name = _named(self.status)
+        name = named(self.status)
         return (
             f"job {self.job_id} ended {name}, and its lifecycle does not say what that means: "
             f"declare it, as in Lifecycle(…, means={{{name!r}: JobStatus.SUCCESS}})"

@@ -6,7 +6,7 @@ import copy
 import inspect
 import pickle
 import traceback
-from enum import Enum
+from enum import Enum, StrEnum
 
 import pytest
 
@@ -400,6 +400,84 @@ def test_travels_with_its_notes(kind, way):
     error = copy.copy(next(error for error, _ in SENTENCES if type(error) is kind))
     error.add_note("while printing page 3")
     assert way(error).__notes__ == ["while printing page 3"]
+
+
+class Picky(Exception):
+    """Can be pickled, but not taken out again: it is made of two and keeps one."""
+
+    def __init__(self, one, other):
+        super().__init__(one)
+
+
+def hostile(fact):
+    """Return a fact in whose place stands what cannot be pickled, of classes made in a function."""
+
+    class Local(StrEnum):
+        READY = "at the start"
+
+    class Text(str):
+        __slots__ = ()
+
+    if isinstance(fact, Enum):
+        return Local.READY
+    if isinstance(fact, str):
+        return Text(fact)
+    if isinstance(fact, Transition):
+        return fact._replace(source=Local.READY, dest=Local.READY, job_id=Text(fact.job_id))
+    if isinstance(fact, tuple):
+        return tuple(map(hostile, fact))
+    return Picky(fact, 2) if isinstance(fact, Exception) else fact
+
+
+HOSTILE = [
+    *(type(error)(*map(hostile, error.__reduce__()[1])) for error, _ in SENTENCES),
+    InvalidJobId(lambda: 0),
+    UnknownTrigger("job", lambda: 0, ["start"]),
+    UnknownStatus("job", lambda: 0, ["PENDING"]),
+    UnknownStatus("job", hostile(Light.RED), ["READY"]),
+    HookFailed(STARTED, [ValueError(lambda: 0), JobAbandoned("j1", hostile(Light.RED), "gone")]),
+]
+
+
+@pytest.mark.parametrize("error", HOSTILE, ids=lambda error: type(error).__name__)
+def test_travels_whatever_its_facts(error):
+    """What cannot be pickled is replaced by text that reads like it; the sentence is the same."""
+    error.add_note("while printing page 3")
+    arrived = pickle.loads(pickle.dumps(error))
+    assert type(arrived) is type(error)
+    assert str(arrived) == str(error)
+    assert repr(vars(arrived)) == repr(vars(error))
+    assert str(pickle.loads(pickle.dumps(arrived))) == str(error)
+
+
+def test_what_cannot_be_pickled_stays_as_it_is_where_it_is():
+    """Only the error that has travelled holds text, which equals what was text."""
+    status, trigger = hostile(Light.RED), hostile("stop")
+    error = TransitionRefused("j1", status, trigger, [])
+    arrived = pickle.loads(pickle.dumps(error))
+    assert error.status is status
+    assert (arrived.status, arrived.trigger) == ("at the start", "stop")
+    assert isinstance(arrived.status, str)
+
+
+def test_a_failure_that_cannot_be_pickled_is_told_by_another():
+    """Of what hooks raised, each that can travel arrives as it was."""
+    error = HookFailed(STARTED, [Picky("jam", 2), ValueError("bulb")])
+    told, same = pickle.loads(pickle.dumps(error)).exceptions
+    assert (type(told), str(told)) == (Exception, "Picky('jam')")
+    assert (type(same), str(same)) == (ValueError, "bulb")
+
+
+def test_an_id_that_cannot_even_be_shown_travels():
+    """A value whose ``repr`` raises is told by its class."""
+
+    class Shy:
+        def __repr__(self):
+            raise OSError("not now")
+
+    error = InvalidJobId(Shy())
+    assert str(error).startswith("<Shy> cannot name a job")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 # --- suggestions ----------------------------------------------------------------------------

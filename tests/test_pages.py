@@ -15,6 +15,7 @@ ROOT = Path(jobstate.__file__).parent
 
 # Bottom up: what stands further down may import what stands above it, at run time.
 ORDER = [
+    "jobstate._portable",
     "jobstate._errors",
     "jobstate._ids",
     "jobstate._status",
