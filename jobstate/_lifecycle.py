@@ -373,12 +373,16 @@ class Lifecycle(Declared[S]):
 
     def _check_has_a_place(self, attached: Attached) -> None:
         """Raise where a hook would never be called."""
-        asked = f"lifecycle {self.name}: {attached.slot}({attached.selector!r}) would never run"
-        if attached.slot == "final" and attached.selector not in ("*", *map(name_of, self.final)):
+        slot, selector = attached.slot, attached.selector
+        asked = f"lifecycle {self.name}: {slot}({selector!r}) would never run"
+        if slot == "final" and selector not in ("*", *map(name_of, self.final)):
             raise ValueError(f"{asked}: final are {', '.join(map(name_of, self.final))}")
-        if attached.source is None and attached.dest is None:
+        crossed = [edge for edge in self.edges if not edge.internal]
+        if slot == "exit" and selector not in ("*", *(name_of(edge.source) for edge in crossed)):
+            raise ValueError(f"{asked}: nothing leaves {selector}")
+        if slot not in ("guard", "prepare", "before", "after"):
             return
-        edges = [e for e in self.edges if attached.selector in ("*", e.trigger)]
+        edges = [e for e in self.edges if selector in ("*", e.trigger)]
         ways = [(name_of(edge.source), name_of(edge.dest)) for edge in edges]
         if not any(
             attached.source in (None, source) and attached.dest in (None, dest)
@@ -387,7 +391,7 @@ class Lifecycle(Declared[S]):
             listed_ways = ", ".join(dict.fromkeys(f"{source} → {dest}" for source, dest in ways))
             raise ValueError(
                 f"{asked} from {attached.source or 'anywhere'} to {attached.dest or 'anywhere'}: "
-                f"it goes {listed_ways}"
+                f"it goes {listed_ways or 'nowhere'}"
             )
 
 

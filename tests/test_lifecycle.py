@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from enum import Enum, StrEnum
@@ -667,6 +668,51 @@ def test_hook_on_what_a_trigger_never_does_is_refused(place: str) -> None:
     """A hook that could never run is a mistake; the ways that there are, are told."""
     with pytest.raises(ValueError, match="would never run from BUSY to BUSY: it goes BUSY → HELD"):
         getattr(film(Number), place)("hold", source=Number.BUSY, dest="BUSY")(print)
+
+
+@pytest.mark.parametrize(
+    ("attach", "told"),
+    [
+        (
+            lambda lifecycle: lifecycle.on_exit("DONE"),
+            "exit('DONE') would never run: nothing leaves DONE",
+        ),
+        (
+            lambda lifecycle: lifecycle.on_final("BUSY"),
+            "final('BUSY') would never run: final are DONE",
+        ),
+        (
+            lambda lifecycle: lifecycle.after("wait"),
+            "would never run from anywhere to anywhere: it goes nowhere",
+        ),
+    ],
+    ids=["on_exit", "on_final", "trigger"],
+)
+def test_hook_on_what_a_job_never_does_is_refused(attach: Attach, told: str) -> None:
+    """Nothing leaves an end, and a trigger may have no way at all."""
+    lifecycle = Lifecycle(
+        "film",
+        states=["NEW", "BUSY", final("DONE")],
+        transitions=[
+            step("begin", "NEW", "BUSY"),
+            step("beat", "NEW", None),
+            step("finish", "BUSY", "DONE"),
+            step("wait", [], "BUSY"),
+        ],
+    )
+    with pytest.raises(ValueError, match=re.escape(told)):
+        attach(lifecycle)(print)
+    assert lifecycle._attached == []
+
+
+async def test_hook_on_what_comes_back_to_the_initial_status_runs() -> None:
+    """A status that a reflexive transition leaves is entered again."""
+    calls: list[str] = []
+    lifecycle = film(TEXT).derive(transitions=[step("renew", "NEW", "=")])
+    lifecycle.on_enter("NEW")(noting(calls, "enter"))
+    lifecycle.on_exit("NEW")(noting(calls, "exit"))
+    await Film(lifecycle=lifecycle).trigger("renew")
+    assert calls == ["exit", "enter"]
 
 
 async def test_destination_of_an_internal_transition_is_its_source() -> None:
