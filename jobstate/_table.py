@@ -140,15 +140,26 @@ class DataCallback(PlainCallback):
 
 
 def _name_of(func: Any) -> str:
+    func = _unwrapped(func)
+    return getattr(func, "__qualname__", None) or type(func).__qualname__
+
+
+def _unwrapped(func: Any) -> Any:
     while isinstance(func, partial):
         func = func.func
-    return getattr(func, "__qualname__", None) or type(func).__qualname__
+    return func
 
 
 def _is_async(func: Any) -> bool:
     return iscoroutinefunction(func) or (
         callable(func) and iscoroutinefunction(type(func).__call__)
     )
+
+
+def _yields(func: Any) -> bool:
+    func = _unwrapped(func)
+    called = (func, type(func).__call__)
+    return any(isgeneratorfunction(each) or isasyncgenfunction(each) for each in called)
 
 
 def resolved(func: Any, job: Job[Any, Any]) -> Any:
@@ -178,7 +189,7 @@ def hook_callback(hook: Any, asker: str) -> Callback:
     """
     if not callable(hook):
         raise TypeError(f"{asker}: {hook!r} cannot be called, so it is no hook")
-    if isgeneratorfunction(hook) or isasyncgenfunction(hook):
+    if _yields(hook):
         raise TypeError(f"{asker}: {hook!r} yields, so that calling it would run nothing of it")
     try:
         signature(hook).bind(None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from enum import Enum, StrEnum
+from functools import partial
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -836,6 +837,39 @@ def test_what_cannot_be_called_with_the_event_is_no_hook(hook: Any, told: str) -
     with pytest.raises(TypeError, match=told) as caught:
         film(TEXT).after("begin")(hook)
     assert str(caught.value).startswith("lifecycle film: ")
+
+
+class Yielding:
+    """Can be called, which runs nothing of it."""
+
+    def __call__(self, event: object) -> Iterator[object]:
+        """Yield what it is given."""
+        yield event
+
+    async def later(self, event: object) -> AsyncIterator[object]:
+        """Yield what it is given, some time."""
+        yield event
+
+
+class YieldingLater:
+    """Is so too, where it is async."""
+
+    async def __call__(self, event: object) -> AsyncIterator[object]:
+        """Yield what it is given."""
+        yield event
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [Yielding(), YieldingLater(), Yielding().later, partial(Yielding()), partial(YieldingLater())],
+    ids=["object", "async-object", "method", "partial", "async-partial"],
+)
+def test_what_yields_is_no_hook(hook: Any) -> None:
+    """A call of it would run nothing, so that it is refused, whatever it is that yields."""
+    with pytest.raises(TypeError, match="yields, so that calling it would run nothing of it"):
+        film(TEXT).after("begin")(hook)
+    with pytest.raises(TypeError, match=r"job film-1: .* yields"):
+        Film("film-1", lifecycle=film(TEXT)).on("begin", hook)
 
 
 def test_builtin_that_does_not_tell_its_arguments_is_taken() -> None:
