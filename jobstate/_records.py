@@ -103,7 +103,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot(Generic[T, S]):
-    """All that can be read of a job, at one moment."""
+    """All that can be read of a job, at one moment.
+
+    What the job does later does not change it. `info` and `extras` are copies, but what they
+    hold, such as a list, and the result are shared with the job.
+    """
 
     id: str
     name: str

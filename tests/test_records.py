@@ -181,6 +181,15 @@ def test_a_record_can_be_taken_apart(record):
     assert all(taken[name] == getattr(record, name) for name in names(record))
 
 
+def test_a_snapshot_shares_what_its_mappings_hold():
+    """Nothing is copied in depth: what stands in `info` is the job's own."""
+    rows: list[int] = []
+    job = Job("j1", info={"rows": rows})
+    snapshot = job.snapshot()
+    assert snapshot.info is not job.info
+    assert snapshot.info["rows"] is rows
+
+
 @pytest.mark.parametrize("record", [ErrorInfo, Transition, Progress, Snapshot, Outcome])
 def test_every_field_is_typed(record):
     """The annotations of every record can be read at run time, for tools that build on them."""
