@@ -235,6 +235,17 @@ async def test_retry_without_limit_never_falls_to_failure() -> None:
         assert job.attempt == attempt
 
 
+async def test_only_retry_asks_for_attempts() -> None:
+    """A job is started as often as somebody starts it, and is given no attempt back."""
+    job = Job[Any](max_attempts=1)
+    for attempt in (1, 2):
+        await job.start()
+        assert (job.attempt, job.has_attempts_left) == (attempt, False)
+        await job.requeue()
+    await job.start()
+    assert (await job.retry("torn")).dest is JobStatus.FAILURE
+
+
 # --- kinds of transitions ---------------------------------------------------------------------
 
 
@@ -941,6 +952,9 @@ async def test_callbacks_under_send_event_get_one_event_data() -> None:
     (data,) = {each for each, _, _ in told}
     assert isinstance(data, EventData)
     assert data.model is job
+    assert not hasattr(data.model, "state")
+    with pytest.raises(AttributeError):
+        data.machine.get_model_state(data.model)
     assert data.event.name == "begin"
     assert (data.args, data.kwargs, data.error) == ((1,), {"speed": 2}, None)
     assert [(state, dest) for _, state, dest in told] == [
