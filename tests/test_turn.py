@@ -561,6 +561,36 @@ async def test_task_started_in_a_hook_waits_its_turn(slot):
     assert job._turn is None
 
 
+@pytest.mark.parametrize(("slot", "ends"), [("before", True), ("after", False)])
+async def test_hook_that_waits_for_a_task_behind_it(slot, ends):
+    """Neither ends by itself; cancelling the caller helps up to the commit, and not after it."""
+    groups: list[Any] = []
+
+    async def wait(job):
+        async with anyio.create_task_group() as behind:
+            groups.append(behind)
+            behind.start_soon(job.requeue)
+
+    async def call():
+        with scope:
+            await job.succeed()
+        ended.set()
+
+    job = hooked(slot, wait, asynchronous=True)
+    await job.start()
+    scope, ended = anyio.CancelScope(), anyio.Event()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await settled()
+            assert not ended.is_set()
+            scope.cancel()
+            await settled()
+            assert ended.is_set() is ends
+            groups[0].cancel_scope.cancel()
+    assert job.status is (STARTED if ends else SUCCESS)
+
+
 async def test_task_started_in_a_hook_takes_its_turn():
     """Once the transition is done the task's trigger commits, right after it."""
     lifecycle = COUNTING.derive()
