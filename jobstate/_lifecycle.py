@@ -378,6 +378,8 @@ class Lifecycle(Declared[S]):
         if slot == "final" and selector not in ("*", *map(name_of, self.final)):
             raise ValueError(f"{asked}: final are {', '.join(map(name_of, self.final))}")
         crossed = [edge for edge in self.edges if not edge.internal]
+        if slot == "enter" and selector not in ("*", *(name_of(edge.dest) for edge in crossed)):
+            raise ValueError(f"{asked}: nothing enters {selector}")
         if slot == "exit" and selector not in ("*", *(name_of(edge.source) for edge in crossed)):
             raise ValueError(f"{asked}: nothing leaves {selector}")
         if slot not in ("guard", "prepare", "before", "after"):

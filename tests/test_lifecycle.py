@@ -675,6 +675,10 @@ def test_hook_on_what_a_trigger_never_does_is_refused(place: str) -> None:
     ("attach", "told"),
     [
         (
+            lambda lifecycle: lifecycle.on_enter("NEW"),
+            "enter('NEW') would never run: nothing enters NEW",
+        ),
+        (
             lambda lifecycle: lifecycle.on_exit("DONE"),
             "exit('DONE') would never run: nothing leaves DONE",
         ),
@@ -687,10 +691,10 @@ def test_hook_on_what_a_trigger_never_does_is_refused(place: str) -> None:
             "would never run from anywhere to anywhere: it goes nowhere",
         ),
     ],
-    ids=["on_exit", "on_final", "trigger"],
+    ids=["on_enter", "on_exit", "on_final", "trigger"],
 )
 def test_hook_on_what_a_job_never_does_is_refused(attach: Attach, told: str) -> None:
-    """Nothing leaves an end, and a trigger may have no way at all."""
+    """Being made in a status and staying there is not entering it, and nothing leaves an end."""
     lifecycle = Lifecycle(
         "film",
         states=["NEW", "BUSY", final("DONE")],
