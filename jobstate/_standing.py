@@ -212,7 +212,7 @@ class Standing(Generic[T, S]):
         return self._ended() if self._state.final else None
 
     def snapshot(self) -> Snapshot[T, S]:
-        """Return all that can be read of the job now, as a record that never changes."""
+        """Return all that can be read of the job now, as a record."""
         return Snapshot(
             id=self.id,
             name=self.name,

@@ -70,9 +70,9 @@ def explore(
 
     First come paths that take every edge of the lifecycle, as far as its guards let them: a
     path is one job, moved from the initial status through an edge to an end. Where guards refuse
-    or choose another candidate, that is no failure, but tried again with other arguments; `missed`
-    tells what was never taken. In each status on the way, every trigger that the status lacks
-    must be refused, and change nothing. The paths are the same whatever the seed.
+    or choose another candidate, that is no failure, but tried again with other arguments;
+    ``missed`` tells what was never taken. In each status on the way, every trigger that the status
+    lacks must be refused, and change nothing. The paths are the same whatever the seed.
 
     A schedule is drawn from a seed: some jobs, and actors that move them, report, wait and are
     cancelled, in a random order of events and in virtual time. The lifecycle's own guards and

@@ -61,8 +61,7 @@ class Watch:
         self.lifecycle = watched = lifecycle.derive(lifecycle.name)
         watched.prepare("*")(self._prepare)
         watched.before("*")(self._before)
-        for status in watched.statuses:
-            watched.on_enter(status)(self._enter)
+        watched.on_enter("*")(self._enter)
         watched.after("*")(self._after)
 
     async def _prepare(self, event: TransitionEvent[Any]) -> None:
