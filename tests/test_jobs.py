@@ -436,6 +436,7 @@ async def test_the_block_leaves_nothing_registered():
     end(jobs[1])
     with pytest.raises(anyio.ClosedResourceError):
         at_once(anext(ended))
+    assert nobody_listens(*jobs)
 
 
 async def test_the_block_is_left_by_an_error():

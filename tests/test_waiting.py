@@ -1775,13 +1775,12 @@ async def test_a_stream_that_was_carried_to_another_loop_is_refused(enters):
     if not enters:
         await changes.__aenter__()
 
-    async def elsewhere() -> list[Any]:
-        if enters:
-            await changes.__aenter__()
-        return await read(changes)
+    async def elsewhere() -> None:
+        await (changes.__aenter__() if enters else anext(changes))
 
     with pytest.raises(WrongThread):
         in_thread(lambda: anyio.run(elsewhere))
+    assert nobody_listens(job) is enters
 
 
 @backends
@@ -1854,6 +1853,16 @@ async def test_progress_of_an_ended_attempt_is_not_told():
         assert [(await anext(changes)).trigger for _ in range(2)] == ["retry", "start"]  # type: ignore[union-attr]
         job.report(10)
         assert (await anext(changes)).progress == 10.0  # type: ignore[union-attr]
+
+
+async def test_a_reader_who_enters_after_the_attempt_hears_nothing_of_its_progress():
+    """What was reported of an attempt that has ended is no news, before the next one starts."""
+    job: Job = Job()
+    move(job, "start")
+    job.report(30)
+    move(job, "retry")
+    async with job.changes(after=job.version) as changes:
+        assert await read(changes) == []
 
 
 async def test_progress_tells_when_it_was_reported():
