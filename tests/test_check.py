@@ -165,6 +165,27 @@ SPOILT = {
         {"states": ["A", "B"], "transitions": [step("go", "A", "B"), step("back", "B", "A")]},
         NO_FINAL,
     ),
+    **{
+        f"{slot} that is none": (
+            definition(**{slot: 7}),
+            f"{slot} of the lifecycle is 7, which is neither a function nor a name",
+        )
+        for slot in ("before_state_change", "finalize_event")
+    },
+    "hook on a status that is none": (
+        definition(step("nap", "NEW", "BED"), step("rise", "BED", "BUSY"), states=[
+            {"name": "BED", "on_exit": ["yawn", 7]}
+        ]),
+        "on_exit of state BED is 7, which is neither a function nor a name",
+    ),
+    "hook on a transition that is none": (
+        definition(step("look", "BUSY", None, before=7)),
+        "before of trigger 'look' from BUSY is 7, which is neither a function nor a name",
+    ),
+    "guard that is none": (
+        definition(step("look", "BUSY", None, conditions=["is_ready", 7])),
+        "a guard of trigger 'look' from BUSY is 7, which is neither a function nor a name",
+    ),
     "repeated state": (
         definition(states=["BUSY"]),
         "state BUSY is there already",

@@ -979,6 +979,19 @@ async def test_event_data_tells_what_was_raised() -> None:
     assert told == [(error, error)]
 
 
+async def test_event_data_knows_nothing_of_a_guard_that_refused() -> None:
+    """A refusal, which `transitions` would not raise, is not in what it calls back with."""
+    told: list[Any] = []
+    lifecycle = named(
+        *("conditions", lambda data: False),
+        send_event=True,
+        finalize_event=lambda data: told.append(data.error),
+    )
+    with pytest.raises(GuardRefused):
+        await Calling(lifecycle=lifecycle).trigger("begin")
+    assert told == [None]
+
+
 async def test_event_shows_how_far_it_is() -> None:
     """The repr of an event names the trigger and the job, and tells whether it is committed."""
     shown: list[str] = []

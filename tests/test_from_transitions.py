@@ -1020,12 +1020,19 @@ def test_guards_of_ones_own_transitions_are_refused() -> None:
     ]
 
 
-def test_auto_transitions_are_refused() -> None:
+@pytest.mark.parametrize("attribute", ["state", "phase"])
+def test_auto_transitions_are_refused(attribute: str) -> None:
     """Triggers to everywhere lead out of final states, and the remedy is told once."""
-    assert refused(machine_of(auto_transitions=True)) == [
+    assert refused(machine_of(auto_transitions=True, model_attribute=attribute)) == [
         "its auto_transitions lead from every state to every other, out of final ones too: "
         "build the machine with auto_transitions=False"
     ]
+
+
+def test_auto_transitions_without_a_final_state_lead_out_of_none() -> None:
+    """What is wrong then is that nothing is final, and nothing else."""
+    (reason,) = refused(machine_of(auto_transitions=True, states=["A", "B", "C"]))
+    assert reason.startswith("no state is final")
 
 
 @pytest.mark.parametrize(
