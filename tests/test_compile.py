@@ -992,6 +992,15 @@ async def test_event_data_knows_nothing_of_a_guard_that_refused() -> None:
     assert told == [None]
 
 
+async def test_there_is_no_event_data_where_nobody_asked_for_it() -> None:
+    """Without ``send_event`` there is none, be it for the hooks of jobstate's own."""
+    told: list[Any] = []
+    lifecycle = simple()
+    lifecycle.before("*")(lambda event: told.append(event.data))
+    await Calling(lifecycle=lifecycle).trigger("start")
+    assert told == [None]
+
+
 async def test_event_shows_how_far_it_is() -> None:
     """The repr of an event names the trigger and the job, and tells whether it is committed."""
     shown: list[str] = []

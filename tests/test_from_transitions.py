@@ -1029,6 +1029,15 @@ def test_auto_transitions_are_refused(attribute: str) -> None:
     ]
 
 
+def test_all_that_is_wrong_is_told_of_a_class_of_ones_own() -> None:
+    """What is wrong with the definition comes after what is wrong with the class."""
+    cls = type("Mine", (Machine,), {"get_state": Machine.get_state})
+    go, end = step("go", "A", "B"), step("end", "B", "C")
+    reasons = refused(machine_of(cls, transitions=[go, end, step("end", "B", "A")]))
+    assert reasons[0] == "its class Mine overrides Machine.get_state"
+    assert [reason.partition(":")[0] for reason in reasons[1:]] == ["trigger 'end' from B"]
+
+
 def test_auto_transitions_without_a_final_state_lead_out_of_none() -> None:
     """What is wrong then is that nothing is final, and nothing else."""
     (reason,) = refused(machine_of(auto_transitions=True, states=["A", "B", "C"]))

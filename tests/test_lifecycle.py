@@ -432,6 +432,29 @@ def test_state_that_is_declared_twice_is_refused() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "stop", [step("stop", "*", "E"), ["stop", "*", "E"]], ids=["mapping", "list"]
+)
+def test_the_wildcard_stands_for_what_can_be_left(stop: Any) -> None:
+    """It is every state but the final ones, however the transition is written."""
+    lifecycle: Lifecycle[Any] = Lifecycle(
+        states=["A", "B", final("E")], transitions=[step("go", "A", "B"), stop]
+    )
+    ways = [(edge.source, edge.dest) for edge in lifecycle.edges if edge.trigger == "stop"]
+    assert ways == [("A", "E"), ("B", "E")]
+
+
+def test_ordered_transitions_lead_to_the_first_final_state() -> None:
+    """They pass through the others in order, and end there instead of starting anew."""
+    lifecycle: Lifecycle[Any] = Lifecycle(
+        states=["A", "B", final("D"), final("E")],
+        transitions=[step("stop", "A", "E")],
+        ordered_transitions=True,
+    )
+    ways = [(edge.source, edge.dest) for edge in lifecycle.edges if edge.trigger == "next_state"]
+    assert ways == [("A", "B"), ("B", "D")]
+
+
 # --- deriving ---------------------------------------------------------------------------------
 
 
