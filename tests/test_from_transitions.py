@@ -1020,6 +1020,19 @@ def test_guards_of_ones_own_transitions_are_refused() -> None:
     ]
 
 
+@pytest.mark.parametrize("given", [Machine, "machine", None])
+def test_what_is_no_machine_is_refused(given: Any) -> None:
+    """The class of a machine is none either."""
+    with pytest.raises(TypeError, match="from_transitions takes a machine of transitions, not"):
+        Lifecycle.from_transitions(given)
+
+
+def test_started_jobs_of_a_machine_cannot_be_cancelled_unless_it_is_said() -> None:
+    """A machine has no word for it, so that the caller has to say so."""
+    assert Lifecycle.from_transitions(machine_of()).cancel_started is False
+    assert Lifecycle.from_transitions(machine_of(), cancel_started=True).cancel_started is True
+
+
 @pytest.mark.parametrize("attribute", ["state", "phase"])
 def test_auto_transitions_are_refused(attribute: str) -> None:
     """Triggers to everywhere lead out of final states, and the remedy is told once."""

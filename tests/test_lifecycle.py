@@ -455,6 +455,14 @@ def test_ordered_transitions_lead_to_the_first_final_state() -> None:
     assert ways == [("A", "B"), ("B", "D")]
 
 
+@pytest.mark.parametrize("declare", [film, lambda s, **more: film(s).derive(**more)])
+def test_unknown_argument_is_refused(declare: Any) -> None:
+    """What is none of the callbacks is named, with the nearest that there is."""
+    told = r"a lifecycle has no argument 'finalise_event' \(did you mean 'finalize_event'\?\)"
+    with pytest.raises(TypeError, match=told):
+        declare(TEXT, finalise_event="note")
+
+
 # --- deriving ---------------------------------------------------------------------------------
 
 
