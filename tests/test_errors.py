@@ -109,6 +109,10 @@ SENTENCES: list[tuple[JobStateError, str]] = [
         "lifecycle job has no status 'GREEN'; it has: PENDING, STARTED",
     ),
     (
+        UnknownStatus("traffic", Light.GREEN, ["RED", "GREEN"]),  # as another enum has it
+        f"lifecycle traffic has no status {Light.GREEN!r}; it has: RED, GREEN",
+    ),
+    (
         UnknownStatus("job", 7, ["PENDING"]),
         "lifecycle job has no status '7'; it has: PENDING",
     ),

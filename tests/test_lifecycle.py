@@ -100,6 +100,11 @@ def noting(calls: list[str], name: str) -> Callable[[object], bool]:
     return note
 
 
+async def yielding(event: object) -> AsyncIterator[None]:
+    """Play a hook that forgot that it is none."""
+    yield
+
+
 def film(s: Any, **more: Any) -> Lifecycle[Any]:
     """Return a lifecycle with statuses and triggers of its own."""
     definition: dict[str, Any] = {
@@ -861,11 +866,13 @@ def test_hook_on_an_unknown_status_is_refused(attach: Attach) -> None:
     ("hook", "told"),
     [
         ("note", "'note' cannot be called, so it is no hook"),
+        (lambda event: (yield), "yields, so that calling it would run nothing of it"),
+        (yielding, "yields, so that calling it would run nothing of it"),
         (lambda: None, "must take one argument, the TransitionEvent"),
         (lambda one, two: None, "must take one argument, the TransitionEvent"),
         (lambda *, event: None, "must take one argument, the TransitionEvent"),
     ],
-    ids=["name", "no-argument", "two-arguments", "keyword-only"],
+    ids=["name", "generator", "async-generator", "no-argument", "two-arguments", "keyword-only"],
 )
 def test_what_cannot_be_called_with_the_event_is_no_hook(hook: Any, told: str) -> None:
     """A function that could not be called later is refused when it is attached."""
