@@ -307,6 +307,13 @@ def test_no_result_before_success():
     assert job.result is None
 
 
+def test_no_result_on_the_way_to_a_status_without_a_meaning():
+    """Only one that is final can be where the work is done."""
+    job = started(lifecycle=PAUSABLE)
+    job.trigger_nowait("pause", result="half")
+    assert job.result is None
+
+
 def test_the_result_of_an_earlier_attempt_is_not_claimed_by_a_later_one():
     """An attempt that succeeds with nothing has ``None`` for its result, not what came before."""
     job = started()
