@@ -1593,6 +1593,15 @@ async def test_nowait_refuses_an_async_hook_in_any_slot(slot):
     assert (job.version, job._turn) == (0, None)
 
 
+def test_nowait_is_refused_where_a_journal_is_to_be_written():
+    """A journal may take its time, so that nothing is called, and the caller is told why."""
+    slots = Slots(asynchronous=False, journal=True)
+    with pytest.raises(WouldBlock) as caught:
+        slots.job.trigger_nowait("finish")
+    assert caught.value.why == "its journal must be written"
+    assert slots.ran == []
+
+
 @pytest.mark.parametrize("slot", [*BEFORE, *AFTER, "exception", "finalize"])
 async def test_nowait_meets_an_awaitable_that_nobody_could_foresee(slot):
     """A plain function that answers with a coroutine: refused before the commit, told after it."""
