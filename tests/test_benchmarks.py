@@ -102,6 +102,7 @@ async def test_contenders_take_turns(measure):
     assert [(each.contender, len(each.samples)) for each in found] == [("A", 3), ("B", 3)]
 
 
+@pytest.mark.tools
 def test_the_page_says_what_the_figures_say(page_of):
     """The page of the documentation is written from the figures kept beside it."""
     for peer in ("automat", "statemachine", "uvloop"):

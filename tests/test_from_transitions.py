@@ -1051,6 +1051,16 @@ def test_all_that_is_wrong_is_told_of_a_class_of_ones_own() -> None:
     assert [reason.partition(":")[0] for reason in reasons[1:]] == ["trigger 'end' from B"]
 
 
+def test_auto_transitions_hide_no_other_way_out() -> None:
+    """What else leaves a final state is told beside them."""
+    go, end, back = step("go", "A", "B"), step("end", "B", "C"), step("back", "C", "A")
+    reasons = refused(machine_of(auto_transitions=True, transitions=[go, end, back]))
+    assert [reason.partition(" lead")[0] for reason in reasons] == [
+        "its auto_transitions",
+        "trigger 'back' leaves C, which is final",
+    ]
+
+
 def test_auto_transitions_without_a_final_state_lead_out_of_none() -> None:
     """What is wrong then is that nothing is final, and nothing else."""
     (reason,) = refused(machine_of(auto_transitions=True, states=["A", "B", "C"]))

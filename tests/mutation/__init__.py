@@ -1,0 +1,1 @@
+"""Break the core pages in every small way, and see whether the tests notice."""
