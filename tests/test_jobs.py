@@ -676,6 +676,16 @@ async def test_as_completed_goes_on_after_an_abandoned_job():
             at_once(anext(ended))
 
 
+async def test_as_completed_is_told_of_what_was_abandoned_between_two_waits():
+    """Nobody listens once a wait was cancelled; the next one looks for what was missed."""
+    jobs = new(2)
+    async with as_completed(jobs) as ended:
+        assert await ready(ended) == []
+        jobs[0].abandon("the broker has closed")
+        with pytest.raises(JobAbandoned):
+            at_once(anext(ended))
+
+
 async def test_as_completed_gives_an_abandoned_job_that_has_ended_since():
     """A job that has ended by the time it is read is given like the others, and once."""
     jobs = new(2)

@@ -16,6 +16,7 @@ from jobstate import (
     JobStatus,
     Lifecycle,
     NothingToDefer,
+    ReentrantTrigger,
     TransitionRefused,
     UnknownTrigger,
     WouldBlock,
@@ -567,6 +568,18 @@ def test_an_observer_cannot_defer(hooked, attend):
         job.on("start", lambda event: None)
     job.start_nowait()
     assert [type(error) for error in observer.raised] == [NothingToDefer]
+    assert job.status is JobStatus.STARTED
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_an_observer_cannot_move_the_job_at_once(hooked, attend):
+    """It is part of the transition, where no event loop runs as well, with hooks or without."""
+    observer = attend(Steering(lambda job: job.succeed_nowait()))
+    job = Job()
+    if hooked:
+        job.on("start", lambda event: None)
+    job.start_nowait()
+    assert [type(error) for error in observer.raised] == [ReentrantTrigger]
     assert job.status is JobStatus.STARTED
 
 
