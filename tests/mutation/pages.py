@@ -21,7 +21,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "_observers": ("observers", "structlog", "transit"),
     "_standing": ("standing", "job", "lifecycle", "waiting", "transit", "public"),
     "_transit": ("transit", "turn", "job", "observers", "standing", "compile"),
-    "_job": ("job", "transit", "turn", "waiting", "standing", "from_transitions"),
+    "_job": ("job", "loop", "observers", "transit", "turn", "waiting", "standing"),
     "_jobs": ("jobs", "public"),
 }
 """Bottom up. A page's own tests come first, then those of the pages that lean on it."""
