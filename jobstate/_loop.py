@@ -15,6 +15,7 @@ from asyncio import (
     CancelledError,
     Future,
     Task,
+    _register_task,
     _unregister_task,
     current_task,
 )
@@ -240,7 +241,9 @@ async def _finish_beside(
         _adopt(context)
         return beside.answer()  # type: ignore[no-any-return]
     except GeneratorExit:
-        beside.cancel()
+        if not beside.done():
+            _register_task(beside)  # nobody else will wait for it
+            beside.cancel()
         if sys.version_info < (3, 12) and iscoroutine(work):
             if getcoroutinestate(work) == CORO_CREATED:
                 work.close()  # it has not even begun

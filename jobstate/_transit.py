@@ -51,7 +51,7 @@ async def run(
         try:
             if turn.at_once:
                 check_at_once(job, deferred[0])
-            later, its_failures = await _transit(job, *deferred, turn)
+            later, its_failures = await _transit(job, *deferred, turn, deferred=True)
         except GeneratorExit:
             raise
         except Exception as error:
@@ -75,8 +75,14 @@ async def _transit(
     kwargs: dict[str, Any],
     effects: Effects,
     turn: Turn,
+    *,
+    deferred: bool = False,
 ) -> tuple[Transition[Any], Failures]:
-    """Commit one transition and run its hooks; return it with what they raised."""
+    """Commit one transition and run its hooks; return it with what they raised.
+
+    Where it is not committed, a cancellation that was held back is raised instead of the reason;
+    if *deferred*, it goes on being held back, and the reason is raised.
+    """
     table, source = job._table, job._state
     event = TransitionEvent(job, trigger, args, kwargs)
     if table.event_data is not None:
@@ -87,14 +93,14 @@ async def _transit(
         raise  # closed from outside: nothing can be awaited any more
     except BaseException as error:
         event.fail(error)
-        await _unwind(event, turn, error, heard=isinstance(error, Exception))
+        await _unwind(event, turn, error, heard=isinstance(error, Exception), deferred=deferred)
         del event  # by this frame, the error would hold itself, and the job
         raise
     if isinstance(ready, Refused):
         tell_refused(job, trigger, ready)
         heard = isinstance(ready, TransitionRefused) and not source.ignores_invalid
         event.fail(ready, heard=heard)
-        await _unwind(event, turn, ready, heard=heard)
+        await _unwind(event, turn, ready, heard=heard, deferred=deferred)
         try:
             raise ready
         finally:
@@ -174,13 +180,12 @@ async def _called(callback: Callback, event: TransitionEvent[Any], turn: Turn) -
         if answer is None or answer is True or answer is False or not isawaitable(answer):
             return answer
         # A cancelled caller gets no further than its next wait, here as anywhere.
-        _check_may_wait(callback, event, answer, turn.at_once or turn.held_back is not None)
-        return await answer
-    except WouldBlock:
-        raise
+        if not turn.at_once and turn.held_back is None:
+            return await answer
     except Exception as error:
         tell_hook_failed(event.job, event.trigger, callback.name, error)
         raise
+    raise _would_block(callback, event, answer)
 
 
 async def _settle(
@@ -191,7 +196,8 @@ async def _settle(
         try:
             answer = callback(event)
             if answer is not None and isawaitable(answer):
-                _check_may_wait(callback, event, answer, turn.at_once)
+                if turn.at_once:
+                    raise _would_block(callback, event, answer)
                 await turn.shielded(answer)
         except GeneratorExit:
             raise
@@ -206,7 +212,7 @@ async def _settle(
 
 
 async def _unwind(
-    event: TransitionEvent[Any], turn: Turn, error: BaseException, *, heard: bool
+    event: TransitionEvent[Any], turn: Turn, error: BaseException, *, heard: bool, deferred: bool
 ) -> None:
     """Run what `transitions` runs where nothing was committed; raise what replaces *error*."""
     table = event.job._table
@@ -218,18 +224,16 @@ async def _unwind(
     others = [each for each in failures[1:] if not isinstance(each, Exception)]
     if not isinstance(error, Exception):
         others, heard_instead = [], []
-    for replacement in (*_interrupts(failures[1:]), turn.held_back, *others, *heard_instead):
+    held_back = None if deferred else turn.held_back
+    for replacement in (*_interrupts(failures[1:]), held_back, *others, *heard_instead):
         if replacement is not None:
             raise replacement from error
 
 
-def _check_may_wait(
-    callback: Callback, event: TransitionEvent[Any], answer: Any, at_once: bool
-) -> None:
-    if at_once:
-        if iscoroutine(answer):
-            answer.close()
-        raise WouldBlock(event.job.id, event.trigger, f"{callback.name} is async")
+def _would_block(callback: Callback, event: TransitionEvent[Any], answer: Any) -> WouldBlock:
+    if iscoroutine(answer):
+        answer.close()
+    return WouldBlock(event.job.id, event.trigger, f"{callback.name} is async")
 
 
 def _conclude(

@@ -1023,10 +1023,11 @@ async def test_deferred_trigger_that_is_interrupted(slot, way):
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("waiting", ["nobody", "before", "after", "journal"])
+@pytest.mark.parametrize("waiting", ["nobody", "before", "after", "journal", "refused"])
 async def test_deferred_trigger_of_a_cancelled_caller(waiting):
     """Cancelled after the commit: deferred triggers go on to the first wait before their own."""
     inside, opened = anyio.Event(), anyio.Event()
+    raised: list[BaseException] = []
     lifecycle = deferring(("retry", "x"), ("requeue",))
 
     @lifecycle.on_enter(STARTED)
@@ -1043,12 +1044,17 @@ async def test_deferred_trigger_of_a_cancelled_caller(waiting):
 
     if waiting in ("before", "after"):
         getattr(lifecycle, waiting)("retry")(pausing)
+    elif waiting == "refused":
+        lifecycle.guard("retry")(lambda event: False)
     job: Job[Any] = Job(lifecycle=lifecycle, journal=Kept() if waiting == "journal" else None)
     scope = anyio.CancelScope()
 
     async def start():
         with scope:
-            await job.start()
+            try:
+                await job.start()
+            except BaseException as error:
+                raised.append(error)
             await checkpoint()
 
     with anyio.fail_after(5):
@@ -1064,6 +1070,12 @@ async def test_deferred_trigger_of_a_cancelled_caller(waiting):
     if waiting == "before":
         assert triggers[0] == "start"
         assert "retry" not in triggers
+    elif waiting == "refused":
+        assert triggers == ["start", "requeue"]
+        (error,) = raised  # on asyncio a cancellation, because of which
+        failed = error if isinstance(error, HookFailed) else error.__cause__
+        assert isinstance(failed, HookFailed)
+        assert [type(each) for each in failed.exceptions] == [GuardRefused]
     else:
         assert triggers == ["start", "retry", "requeue"]
     assert job._turn is None

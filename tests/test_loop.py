@@ -728,6 +728,32 @@ async def test_finish_holds_back_whatever_is_thrown_in():
     assert [str(error) for error in held_back] == ["thrown in", "thrown in"]
 
 
+@pytest.mark.anyio
+@on_asyncio
+async def test_what_a_closed_trigger_leaves_behind_can_be_waited_for():
+    """Closed by hand in the midst of a hook: the hook is cancelled, and all tasks have it."""
+    ended: list[str] = []
+    lifecycle = JOB_LIFECYCLE.derive()
+
+    @lifecycle.on_enter(STARTED)
+    async def hook(event):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await checkpoint()
+            ended.append("hook")
+
+    before = asyncio.all_tasks()
+    starting = Job(lifecycle=lifecycle).start()
+    starting.send(None)
+    await settled()
+    assert asyncio.all_tasks() == before
+    starting.close()
+    (left,) = asyncio.all_tasks() - before
+    await asyncio.wait([left])
+    assert ended == ["hook"]
+
+
 @pytest.mark.parametrize("slot", ["journal", "hook"])
 def test_the_end_of_the_loop_cuts_nothing_short(slot):
     """`asyncio.run` cancels all tasks at its end, and waits for what runs to its end."""

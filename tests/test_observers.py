@@ -6,6 +6,7 @@ import logging
 from contextlib import suppress
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from jobstate import (
@@ -250,6 +251,17 @@ async def test_a_hook_that_stops_a_transition_is_heard(listener, slot, kind):
     assert (job_id, trigger, error) == ("j1", "start", caught.value)
     assert hook.endswith("stop")
     assert job.version == 0
+
+
+async def test_a_hook_that_would_block_elsewhere_is_heard(listener):
+    """What a hook lets through of another job is the hook's own failure."""
+    lifecycle, other = JOB_LIFECYCLE.derive("asking"), JOB_LIFECYCLE.derive("slow")
+    other.guard("start")(lambda event: anyio.lowlevel.checkpoint())
+    busy = Job("j2", lifecycle=other)
+    lifecycle.before("start")(lambda event: busy.start_nowait() and None)
+    with pytest.raises(WouldBlock) as caught:
+        await Job("j1", lifecycle=lifecycle).start()
+    assert [entry[-1] for entry in listener.heard if entry[0] == "j1"] == [caught.value]
 
 
 # --- refusals -------------------------------------------------------------------------------

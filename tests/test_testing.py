@@ -652,6 +652,12 @@ def test_jobs_live_in_virtual_time(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_an_actor_may_be_alone(backend):
+    """As many actors at most as were asked for, and be it one."""
+    assert explore(schedules=20, actors=1, jobs=1, backend=backend).schedules == 20
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_one_seed_is_one_order(backend):
     """The same seed plays the same order of events; other seeds play others."""
 

@@ -72,7 +72,7 @@ class Game:
                 draw.choice((None, None, draw.randint(0, 12))),
                 draw.random() < 0.5,
             )
-            for _ in range(draw.randint(2, actors))
+            for _ in range(draw.randint(min(2, actors), actors))
         )
 
     def _step(self, draw: random.Random) -> Step:
