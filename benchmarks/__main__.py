@@ -7,6 +7,7 @@ python -m benchmarks [--quick] [--only NAME …] [--on BACKEND …]
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import sys
 from pathlib import Path
@@ -65,6 +66,8 @@ def measure(given: argparse.Namespace) -> Record:
 def main() -> None:
     """Do what was asked for."""
     given = options()
+    if given.quick:  # as in CI, where what hangs has to fail, and say where
+        faulthandler.dump_traceback_later(900, exit=True)
     records: list[Record] = []
     if not given.draw_only:
         record = measure(given)
