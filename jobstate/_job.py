@@ -305,11 +305,7 @@ class Job(Standing[T, S]):
     ) -> Transition[S]:
         if running_loop() is not self._home:
             self._check_home()
-        effects = (
-            effects_of(self.id, trigger, args, kwargs)
-            if args or kwargs
-            else BARE_EFFECTS.get(trigger, NO_EFFECTS)
-        )
+        effects = self._effects(trigger, args, kwargs)
         turn = self._turn
         if turn is None:
             transition = self._stepped(trigger, effects)

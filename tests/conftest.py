@@ -1,6 +1,9 @@
 """What all tests share: every asynchronous one runs on asyncio, on uvloop and on Trio."""
 
 import faulthandler
+import importlib
+import importlib.util
+import sys
 import threading
 
 import pytest
@@ -16,6 +19,25 @@ import pytest
 def anyio_backend(request):
     """The event loop of a test marked ``anyio``."""
     return request.param
+
+
+@pytest.fixture
+def pages_in(monkeypatch):
+    """Return what imports the pages of a folder that is installed nowhere, such as `benchmarks`."""
+    names = []
+
+    def importing(folder):
+        name = folder.name
+        spec = importlib.util.spec_from_file_location(
+            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+        )
+        monkeypatch.setitem(sys.modules, name, importlib.util.module_from_spec(spec))
+        names.append(name)
+        return lambda page: importlib.import_module(f"{name}.{page}")
+
+    yield importing
+    for page in [page for page in sys.modules if page.partition(".")[0] in names and "." in page]:
+        del sys.modules[page]
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,16 +10,9 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
-def page_of(monkeypatch):
+def page_of(pages_in):
     """Return what imports a page of `benchmarks`, which no wheel contains."""
-    folder = ROOT / "benchmarks"
-    spec = importlib.util.spec_from_file_location(
-        "benchmarks", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    monkeypatch.setitem(sys.modules, "benchmarks", importlib.util.module_from_spec(spec))
-    yield lambda name: importlib.import_module(f"benchmarks.{name}")
-    for name in [name for name in sys.modules if name.startswith("benchmarks.")]:
-        del sys.modules[name]
+    return pages_in(ROOT / "benchmarks")
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -15,16 +12,9 @@ REFERENCE = ROOT / "docs" / "reference"
 
 
 @pytest.fixture
-def page_of(monkeypatch):
+def page_of(pages_in):
     """Return what imports a page of `mutation`, which is no package of tests."""
-    folder = ROOT / "tests" / "mutation"
-    spec = importlib.util.spec_from_file_location(
-        "mutation", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    monkeypatch.setitem(sys.modules, "mutation", importlib.util.module_from_spec(spec))
-    yield lambda name: importlib.import_module(f"mutation.{name}")
-    for name in [name for name in sys.modules if name.startswith("mutation.")]:
-        del sys.modules[name]
+    return pages_in(ROOT / "tests" / "mutation")
 
 
 @pytest.fixture
