@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from traceback import format_exception
+from types import MappingProxyType
 from typing import Any
 
-from ._errors import BadArgument
+from ._errors import BadArgument, ReportRefused
 from ._records import ErrorInfo
 from ._status import RevokeCause
 
@@ -94,6 +96,30 @@ def number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return read if isfinite(read) else None
+
+
+def checked_progress(job_id: str, status: Any, progress: object) -> float | None:
+    """Return a report's progress in percent, ``None`` where none is given.
+
+    Raises:
+        ReportRefused: it is no number from 0 to 100.
+    """
+    percent = None if progress is None else number(progress)
+    if progress is not None and (percent is None or not 0 <= percent <= 100):
+        why = f"progress is a number of percent from 0 to 100, not {progress!r}"
+        raise ReportRefused(job_id, status, why)
+    return percent
+
+
+def checked_info(job_id: str, asker: str, info: object, name: str = "info") -> Mapping[str, Any]:
+    """Return a copy of *info* that cannot be changed.
+
+    Raises:
+        BadArgument: it is no mapping.
+    """
+    if not isinstance(info, Mapping):
+        raise BadArgument(job_id, f"{asker}({name}={info!r})", f"{name} must be a mapping")
+    return MappingProxyType(dict(info))
 
 
 def error_info(error: BaseException | str) -> ErrorInfo:

@@ -84,6 +84,22 @@ def describe(place: object) -> str:
     return f"{kind} event loop {id(place):#x}"
 
 
+def call_soon(place: object, callback: Callable[[], object]) -> None:
+    """Have *callback* called in the event loop that is a home, from any thread, and soon.
+
+    Callbacks of one thread are called in their order.
+
+    Raises:
+        RuntimeError: the loop has ended, or the home is no loop.
+    """
+    if isinstance(place, AbstractEventLoop):
+        place.call_soon_threadsafe(callback)
+    elif isinstance(place, Thread):
+        raise RuntimeError(f"in {describe(place)}, nothing can be called")
+    else:
+        cast(Any, place).run_sync_soon(callback)
+
+
 def task() -> object:
     """Return the task that runs this code, or ``None`` outside of any.
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast
 
-from ._arguments import NO_EFFECTS, UNSET, Effects, number
+from ._arguments import NO_EFFECTS, UNSET, Effects, checked_info, checked_progress
 from ._compile import name_of
 from ._errors import BadArgument, JobAbandoned, ReportRefused, WrongThread
 from ._ids import checked_id, new_id
@@ -100,8 +100,8 @@ class Standing(Generic[T, S]):
         if max_attempts is not None and (type(max_attempts) is not int or max_attempts < 1):
             problem = "it must be a whole number from 1 on, or None for no limit"
             raise BadArgument(self.id, f"Job(max_attempts={max_attempts!r})", problem)
-        self._info = _EMPTY if info is None else self._copied("Job", "info", info)
-        self._extras = _EMPTY if extras is None else self._copied("Job", "extras", extras)
+        self._info = _EMPTY if info is None else checked_info(self.id, "Job", info)
+        self._extras = _EMPTY if extras is None else checked_info(self.id, "Job", extras, "extras")
         followed: object = self._default_lifecycle if lifecycle is None else lifecycle
         if not isinstance(followed, Lifecycle):
             problem = "it must be a Lifecycle; Lifecycle.from_transitions makes one of a Machine"
@@ -128,11 +128,6 @@ class Standing(Generic[T, S]):
         self._at_step: Listeners[Following] = None
         self._own: Own | None = None if journal is None else Own(journal)
         self._abandoned: JobAbandoned | None = None
-
-    def _copied(self, asker: str, name: str, given: object) -> Mapping[str, Any]:
-        if not isinstance(given, Mapping):
-            raise BadArgument(self.id, f"{asker}({name}={given!r})", f"{name} must be a mapping")
-        return MappingProxyType(dict(given))
 
     # --- what can be read ---
 
@@ -268,12 +263,9 @@ class Standing(Generic[T, S]):
         if not self._state.runs:
             running = " or ".join(map(name_of, self.lifecycle.running)) or "STARTED"
             raise ReportRefused(self.id, self.status, f"only a job that is {running} can report")
-        percent = None if progress is None else number(progress)
-        if progress is not None and (percent is None or not 0 <= percent <= 100):
-            why = f"progress is a number of percent from 0 to 100, not {progress!r}"
-            raise ReportRefused(self.id, self.status, why)
+        percent = checked_progress(self.id, self.status, progress)
         if info is not None:
-            added = self._copied("report", "info", info)
+            added = checked_info(self.id, "report", info)
             self._info = MappingProxyType({**self._info, **added})
         if percent is not None:
             self._progress = percent

@@ -1,4 +1,4 @@
-"""The statuses of a job, and what each one means."""
+"""The statuses of a job and what each one means; why one is revoked, and what came of it."""
 
 from enum import StrEnum
 
@@ -53,3 +53,19 @@ class RevokeCause(StrEnum):
 
     ADMIN = "ADMIN"
     """An operator stepped in."""
+
+
+class Cancellation(StrEnum):
+    """What came of asking whoever runs a job to stop."""
+
+    PREVENTED = "PREVENTED"
+    """No attempt was running, and none will: the job is revoked."""
+
+    INTERRUPTED = "INTERRUPTED"
+    """An attempt was running, and has stopped: the job is revoked."""
+
+    TOO_LATE = "TOO_LATE"
+    """The job had ended already, or ended by itself meanwhile; its outcome tells how."""
+
+    UNCONFIRMED = "UNCONFIRMED"
+    """It was asked to stop, and nobody knows whether it has or will."""

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ._errors import Refused
 from ._records import Transition
+from ._status import Cancellation
 
 if TYPE_CHECKING:
+    from ._attempt import Attempt
     from ._job import Job
 
 
@@ -21,6 +23,32 @@ class Journal(Protocol):
         runs to its end, however the trigger's caller is cancelled. What it raises refuses the
         transition: then it must have written nothing, and the job stays as it was.
         """
+
+
+class Executor(Protocol):
+    """Runs the work of jobs for a `JobRunner`: in tasks, in threads, or wherever you like."""
+
+    limit: int | None
+    """How many attempts it can run at once; ``None`` means any number."""
+
+    async def run(self, function: Any, args: tuple[Any, ...], attempt: Attempt) -> Any:
+        """Do the work once: return its result, or raise what it raises.
+
+        `current_job` is *attempt* in the caller's context. An executor that can stop the work
+        says how by `Attempt.when_stopped`, and returns or raises anything once it has. Cancelled,
+        it leaves at once: work that can be ended by force is, and work that cannot is left to
+        itself.
+        """
+
+    async def aclose(self) -> None:
+        """End what the executor keeps between attempts. The runner that made it calls this."""
+
+
+class Worker(Protocol):
+    """Whoever runs the work of a job, and can be asked to stop it."""
+
+    async def cancel(self, job: Job[Any, Any], reason: str) -> Cancellation:
+        """Ask for the work of *job* to stop, and return what came of it; see `Job.cancel`."""
 
 
 Happening = Literal["transitioned", "refused", "hook_failed"]

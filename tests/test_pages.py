@@ -17,6 +17,7 @@ ROOT = Path(jobstate.__file__).parent
 ORDER = [
     "jobstate._portable",
     "jobstate._errors",
+    "jobstate._run_errors",
     "jobstate._ids",
     "jobstate._status",
     "jobstate._records",
@@ -40,6 +41,7 @@ ORDER = [
     "jobstate._jobs",
     "jobstate.observability",
     "jobstate.observability.structlog",
+    "jobstate._attempt",
     "jobstate",
     "jobstate.testing._schedule",
     "jobstate.testing._chart",

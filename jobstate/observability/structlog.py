@@ -83,6 +83,11 @@ def _logger() -> Any:
     return logger
 
 
+def bound_logger(**facts: Any) -> Any:
+    """Return a logger for what the work of a job has to say: one of the application's own."""
+    return structlog.get_logger(LOGGER).bind(**facts)
+
+
 def _asked(job: Job[Any, Any], trigger: str) -> dict[str, Any]:
     return {
         "job_id": job.id,

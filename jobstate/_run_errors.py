@@ -1,0 +1,204 @@
+"""The errors of many jobs, and of running work as jobs: of the same family as all others."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ._errors import JobStateError, nearest
+from ._portable import named
+
+# --- many jobs ------------------------------------------------------------------------------
+
+
+class JobNotFound(JobStateError, KeyError):
+    """There is no job of that id here; it may never have been, or be forgotten."""
+
+    def __init__(self, job_id: object, known: Iterable[str]) -> None:
+        self.job_id, self.known = job_id, tuple(known)
+        super().__init__(job_id, self.known)
+
+    def __str__(self) -> str:
+        hint = nearest(str(self.job_id), self.known)
+        count = f"{len(self.known):,} are" if len(self.known) != 1 else "one is"
+        return f"no job {self.job_id!r} is known here{hint}; {count}"
+
+
+class DuplicateJob(JobStateError, ValueError):
+    """Another job of that id is there already; nothing has changed."""
+
+    def __init__(self, job_id: str, status: Any) -> None:
+        self.job_id, self.status = job_id, status
+        super().__init__(job_id, status)
+
+    def __str__(self) -> str:
+        return f"another job {self.job_id} is there already: it is {named(self.status)}"
+
+
+class ChangesLost(JobStateError):
+    """Jobs were forgotten before a slow reader had read all of their changes.
+
+    The stream can be read on; what it yields next is gapless again.
+    """
+
+    def __init__(self, jobs: int, changes: int) -> None:
+        self.jobs, self.changes = jobs, changes
+        super().__init__(jobs, changes)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.changes:,} changes of {self.jobs:,} finished jobs were forgotten before they "
+            "were read: read faster, or have more jobs kept"
+        )
+
+
+# --- submitting -----------------------------------------------------------------------------
+
+
+class RunnerClosed(JobStateError):
+    """The runner takes no more jobs: its block was left, or not entered, or it was closed."""
+
+    def __init__(self, asked: str, state: str) -> None:
+        self.asked, self.state = asked, state
+        super().__init__(asked, state)
+
+    def __str__(self) -> str:
+        return f"cannot {self.asked}: the runner {self.state}"
+
+
+class UnsuitableWork(JobStateError, TypeError):
+    """What was submitted cannot be run, or not like that; no job was made."""
+
+    def __init__(self, work: str, problem: str) -> None:
+        self.work, self.problem = work, problem
+        super().__init__(work, problem)
+
+    def __str__(self) -> str:
+        return f"cannot run {self.work}: {self.problem}"
+
+
+class ImpossibleDemand(JobStateError, ValueError):
+    """The job asks for more of a resource than there is, and would wait for ever."""
+
+    def __init__(self, resource: str, asked: float, available: float | None) -> None:
+        self.resource, self.asked, self.available = resource, asked, available
+        super().__init__(resource, asked, available)
+
+    def __str__(self) -> str:
+        there = (
+            "there is none" if self.available is None else f"there are {self.available:g} in all"
+        )
+        return f"the job asks for {self.asked:g} of {self.resource!r}: {there}"
+
+
+class DependencyCycle(JobStateError, ValueError):
+    """The job was to come after itself."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(job_id)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} cannot come after itself"
+
+
+# --- running --------------------------------------------------------------------------------
+
+
+class DependencyFailed(JobStateError):
+    """A job can never start, because one that it comes after did not succeed."""
+
+    def __init__(self, job_id: str, dependency: str, status: Any, why: str) -> None:
+        self.job_id, self.dependency, self.status, self.why = job_id, dependency, status, why
+        super().__init__(job_id, dependency, status, why)
+
+    def __str__(self) -> str:
+        why = f": {self.why}" if self.why else ""
+        return f"job {self.dependency}, which it comes after, is {named(self.status)}{why}"
+
+
+class AttemptTimedOut(JobStateError, TimeoutError):
+    """An attempt took longer than it may."""
+
+    def __init__(self, job_id: str, attempt: int, seconds: float, *, left_behind: bool) -> None:
+        self.job_id, self.attempt, self.seconds = job_id, attempt, seconds
+        self.left_behind = left_behind
+        super().__init__(job_id, attempt, seconds)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _timed_out, (*self.args, self.left_behind)
+
+    def __str__(self) -> str:
+        goes_on = "; it does not listen, and still runs" if self.left_behind else ""
+        return f"attempt {self.attempt} took longer than {self.seconds:g} seconds{goes_on}"
+
+
+def _timed_out(job_id: str, attempt: int, seconds: float, left_behind: bool) -> AttemptTimedOut:
+    return AttemptTimedOut(job_id, attempt, seconds, left_behind=left_behind)
+
+
+class UnsuitableResult(JobStateError, TypeError):
+    """What the work gave is no result: it has yet to be awaited, or cannot leave its process."""
+
+    def __init__(self, kind: str, problem: str) -> None:
+        self.kind, self.problem = kind, problem
+        super().__init__(kind, problem)
+
+    def __str__(self) -> str:
+        return f"the work gave {self.kind}: {self.problem}"
+
+
+class CommandFailed(JobStateError):
+    """A command ended with another exit status than those that mean success, or by a signal."""
+
+    def __init__(
+        self, command: Sequence[str], exit_code: int | None, signal: str | None, output: str
+    ) -> None:
+        self.command, self.exit_code, self.signal = tuple(command), exit_code, signal
+        self.output = output
+        super().__init__(self.command, exit_code, signal, output)
+
+    def __str__(self) -> str:
+        how = f"ended by {self.signal}" if self.signal else f"exited with {self.exit_code}"
+        last = self.output.rstrip().rpartition("\n")[2]
+        said = f"; the last that it said: {last}" if last else "; it said nothing"
+        return f"{shlex.join(self.command)} {how}{said}"
+
+
+class WorkerDied(JobStateError):
+    """The process that did the work ended before the work did."""
+
+    def __init__(self, job_id: str, how: str) -> None:
+        self.job_id, self.how = job_id, how
+        super().__init__(job_id, how)
+
+    def __str__(self) -> str:
+        return f"the process that worked on job {self.job_id} {self.how} before the work was done"
+
+
+# --- inside the work ------------------------------------------------------------------------
+
+
+class NoCurrentJob(JobStateError, LookupError):
+    """`current_job` was called by code that is not the work of any job."""
+
+    def __str__(self) -> str:
+        return (
+            "this code is not the work of any job: current_job() is for what a JobRunner runs; "
+            "in a thread of one's own, run it in a copy of the work's contextvars"
+        )
+
+
+class StopRequested(BaseException):
+    """Raised inside the work by `CurrentJob.check`: somebody has asked for it to stop.
+
+    No ``Exception``, so that ``except Exception`` in the work lets it pass. Let it end the work.
+    """
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id, self.reason = job_id, reason
+        super().__init__(job_id, reason)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} was asked to stop: {self.reason or 'no reason was given'}"
