@@ -34,6 +34,7 @@ class Effects:
     reason: str = ""
     cause: RevokeCause | None = None
     delay: float | None = None
+    extras: Mapping[str, Any] | None = None
 
 
 NO_EFFECTS = Effects()
@@ -44,8 +45,8 @@ BARE_EFFECTS = {"revoke": Effects(cause=RevokeCause.USER)}
 def effects_of(job_id: str, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Effects:
     """Return what a trigger called with these arguments leaves on the job.
 
-    ``result``, ``error``, ``reason``, ``cause`` and ``delay`` are remembered, of any trigger;
-    everything else is for guards and hooks alone.
+    ``result``, ``error``, ``reason``, ``cause``, ``delay`` and ``extras`` are remembered, of any
+    trigger; everything else is for guards and hooks alone.
 
     Raises:
         BadArgument: one of them is of the wrong kind.
@@ -77,12 +78,14 @@ def effects_of(job_id: str, trigger: str, args: tuple[Any, ...], kwargs: dict[st
         cause = None if cause is None else RevokeCause(cause)
     except ValueError:
         raise refuse("cause", f"one of {', '.join(RevokeCause)}") from None
+    extras = given.get("extras")
     return Effects(
         given.get("result", UNSET),
         error,
         reason or _sentence(error),
         cause,
         seconds,
+        None if extras is None else checked_info(job_id, trigger, extras, "extras"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 from ._arguments import checked_info, checked_progress
@@ -105,9 +105,9 @@ def current_job() -> CurrentJob:
         raise NoCurrentJob from None
 
 
-def make_current(attempt: CurrentJob) -> None:
+def make_current(attempt: CurrentJob) -> Token[CurrentJob]:
     """Have `current_job` answer so, in this context and all that are copied from it."""
-    _current.set(attempt)
+    return _current.set(attempt)
 
 
 class Attempt(CurrentJob):

@@ -12,6 +12,8 @@ from ._errors import (
     JobAbandoned,
     NothingToDefer,
     ReentrantTrigger,
+    Refused,
+    TransitionRefused,
     UnknownTrigger,
     WouldBlock,
 )
@@ -19,9 +21,9 @@ from ._loop import at_once, running_loop
 from ._observers import tell_transitioned, who_listens
 from ._records import Outcome, S, T, Transition
 from ._standing import Own, Standing
-from ._status import RevokeCause
+from ._status import Cancellation, RevokeCause
 from ._table import Callback, Hook, TransitionEvent, hook_callback
-from ._transit import check_at_once, run
+from ._transit import ask, check_at_once, run
 from ._turn import Turn
 from ._waiting import Changes, each, until_ended, until_reached
 
@@ -77,6 +79,22 @@ class Job(Standing[T, S]):
         """
         return self._known(trigger) in self._state.ways
 
+    async def may(self, trigger: str, /, *args: Any, **kwargs: Any) -> bool:
+        """Return whether the trigger would be taken now: the guards are asked, with its arguments.
+
+        As the ``may_…`` methods of `transitions` do, it calls what comes before a guard
+        (``prepare``) and the guards, at the job's turn, and changes nothing.
+
+        Raises:
+            UnknownTrigger, BadArgument, CallbackNotFound, ReentrantTrigger, WrongThread: as
+            `trigger` raises them; and what a guard raises.
+        """
+        try:
+            await self._ask(trigger, *args, **kwargs)
+        except Refused:
+            return False
+        return True
+
     # --- triggers ---
 
     def start(self) -> Coroutine[Any, Any, Transition[S]]:
@@ -117,13 +135,41 @@ class Job(Standing[T, S]):
         """
         return self._move("revoke", *_revoke_arguments(reason, cause))
 
+    async def cancel(self, reason: str = "") -> Cancellation:
+        """Ask whoever runs the work to stop, and return what came of it.
+
+        Before an attempt the job is revoked. Once one is running, its work is stopped first, if the
+        lifecycle lets started jobs be cancelled; the answer may take as long as whoever runs it
+        grants for that. Where nobody is known to run the work, the job is revoked, and whether
+        somebody worked on it stays unconfirmed. Cancelling this takes nothing back.
+
+        Raises:
+            GuardRefused, TransitionRefused: the lifecycle does not let the job be cancelled now.
+            HookFailed: it was revoked, and hooks after that raised.
+            ReentrantTrigger, WrongThread: as `trigger` raises them.
+        """
+        self._check_home()
+        if self._worker is not None:
+            return await self._worker.cancel(self, reason)
+        return await self._revoke_for_user(reason)
+
+    async def _revoke_for_user(self, reason: str) -> Cancellation:
+        try:
+            transition = await self.revoke(reason)
+        except TransitionRefused:
+            if self._state.final:
+                return Cancellation.TOO_LATE
+            raise
+        ran = self.lifecycle._state(self._table, transition.source)
+        return Cancellation.PREVENTED if ran.rests else Cancellation.UNCONFIRMED
+
     def trigger(
         self, trigger: str, /, *args: Any, **kwargs: Any
     ) -> Coroutine[Any, Any, Transition[S]]:
         """Move the job by a trigger of its lifecycle, at its turn, and return what was committed.
 
-        Arguments are for guards and hooks; ``result=``, ``error=``, ``reason=``, ``cause=`` and
-        ``delay=`` are recorded as well. Without hooks, and if nobody else moves the job, it
+        Arguments are for guards and hooks; ``result=``, ``error=``, ``reason=``, ``cause=``,
+        ``delay=`` and ``extras=`` are recorded as well. Without hooks, and if nobody else moves the job, it
         returns at once. Cancelled before the commit, the job is as it was; cancelled after it,
         the hooks run to their end first.
 
@@ -306,19 +352,35 @@ class Job(Standing[T, S]):
         if running_loop() is not self._home:
             self._check_home()
         effects = self._effects(trigger, args, kwargs)
-        turn = self._turn
-        if turn is None:
+        if self._turn is None:
             transition = self._stepped(trigger, effects)
             if transition is not None:
                 return transition
-            self._turn = turn = Turn()
-        else:
-            self._check_not_mine(self._known(trigger), turn)
-            await turn.wait(self._release)
+        turn = await self._my_turn(trigger)
         try:
             return await run(self, trigger, args, kwargs, effects, turn)
         finally:
             self._release()
+
+    async def _ask(self, trigger: str, /, *args: Any, **kwargs: Any) -> None:
+        """Raise what the trigger would be refused with, were it called now."""
+        self._check_home()
+        self._effects(self._known(trigger), args, kwargs)
+        turn = await self._my_turn(trigger)
+        try:
+            await ask(self, trigger, args, kwargs, turn)
+        finally:
+            self._release()
+
+    async def _my_turn(self, trigger: str) -> Turn:
+        """Return the job's turn, once it is the running task's."""
+        turn = self._turn
+        if turn is None:
+            self._turn = turn = Turn()
+        else:
+            self._check_not_mine(self._known(trigger), turn)
+            await turn.wait(self._release)
+        return turn
 
     def _move_now(
         self, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]

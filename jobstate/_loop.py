@@ -117,6 +117,15 @@ def task() -> object:
         return None
 
 
+def was_cancelled() -> bool:
+    """Whether the running task is being cancelled, given that a cancellation was raised in it.
+
+    In asyncio the same exception comes out of awaiting another task that was cancelled.
+    """
+    running = None if running_loop() is None else current_task()
+    return running is None or running.cancelling() > 0
+
+
 def _forget_parent() -> None:
     """Give a forked child homes of its own, so that its parent's jobs are foreign to it."""
     global _left_behind, _this_thread

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple
 
 from ._errors import JobFailed, JobRevoked, OutcomeUndeclared
@@ -125,6 +126,8 @@ class Snapshot(Generic[T, S]):
     extras: Mapping[str, Any]
     created_at: datetime
     updated_at: datetime
+    retry_at: datetime | None = None
+    """When the next attempt is due, where the job waits for one."""
 
 
 class Outcome(NamedTuple, Generic[T, S]):
@@ -155,6 +158,9 @@ class Outcome(NamedTuple, Generic[T, S]):
 
     timestamp: float
     """When it ended, in POSIX seconds."""
+
+    extras: Mapping[str, Any] = MappingProxyType({})
+    """Details of the job, such as the exit code of a command."""
 
     @property
     def at(self) -> datetime:

@@ -159,6 +159,11 @@ class CommandFailed(JobStateError):
         self.output = output
         super().__init__(self.command, exit_code, signal, output)
 
+    @property
+    def extras(self) -> dict[str, Any]:
+        """The exit code, the signal's name and the last output: what the job's `extras` tell."""
+        return {"exit_code": self.exit_code, "signal": self.signal, "output": self.output}
+
     def __str__(self) -> str:
         how = f"ended by {self.signal}" if self.signal else f"exited with {self.exit_code}"
         last = self.output.rstrip().rpartition("\n")[2]

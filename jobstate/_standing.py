@@ -197,6 +197,17 @@ class Standing(Generic[T, S]):
         return moment(self._updated)
 
     @property
+    def retry_at(self) -> datetime | None:
+        """When the next attempt is due, as an aware UTC datetime; ``None`` unless it waits for one.
+
+        That is when the job entered RETRY, and the delay that `retry` was given after that.
+        """
+        if self._state.meaning is not JobStatus.RETRY:
+            return None
+        entered = next((step for step in reversed(self._history) if not step.internal), None)
+        return None if entered is None else moment(entered.timestamp + (entered.delay or 0.0))
+
+    @property
     def history(self) -> tuple[Transition[S], ...]:
         """Every transition that was committed, in order."""
         return tuple(self._history)
@@ -223,6 +234,7 @@ class Standing(Generic[T, S]):
             extras=dict(self._extras),
             created_at=self.created_at,
             updated_at=self.updated_at,
+            retry_at=self.retry_at,
         )
 
     def __repr__(self) -> str:
@@ -317,6 +329,8 @@ class Standing(Generic[T, S]):
                 self._error = effects.error
             if effects.result is not UNSET and dest.gives_result:
                 self._result = effects.result
+            if effects.extras is not None:
+                self._extras = MappingProxyType({**self._extras, **effects.extras})
         self._state = dest
         if transition.timestamp > self._updated:
             self._updated = transition.timestamp
@@ -344,6 +358,7 @@ class Standing(Generic[T, S]):
                 last.reason,
                 last.cause,
                 last.timestamp,
+                self._extras,
             ),
         )
         return outcome

@@ -68,6 +68,20 @@ async def run(
     return _conclude(transition, failures, turn.held_back)
 
 
+async def ask(
+    job: Job[Any, Any], trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any], turn: Turn
+) -> None:
+    """Ask the guards alone, as the trigger would.
+
+    Raises:
+        Refused: the lifecycle or a guard would not let it.
+    """
+    event = _event(job, trigger, args, kwargs)
+    edge = await _chosen(job._state.ways.get(trigger), event, turn)
+    if isinstance(edge, Refused):
+        raise edge
+
+
 async def _transit(
     job: Job[Any, Any],
     trigger: str,
@@ -84,9 +98,7 @@ async def _transit(
     if *deferred*, it goes on being held back, and the reason is raised.
     """
     table, source = job._table, job._state
-    event = TransitionEvent(job, trigger, args, kwargs)
-    if table.event_data is not None:
-        event.data = table.event_data(event, source)
+    event = _event(job, trigger, args, kwargs)
     try:
         ready = await _readied(job, event, effects, turn)
     except GeneratorExit:
@@ -131,6 +143,15 @@ async def _transit(
     if table.finalize_event:
         await _settle(table.finalize_event, event, turn, failures)
     return transition, failures
+
+
+def _event(
+    job: Job[Any, Any], trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TransitionEvent[Any]:
+    event = TransitionEvent(job, trigger, args, kwargs)
+    if job._table.event_data is not None:
+        event.data = job._table.event_data(event, job._state)
+    return event
 
 
 async def _readied(

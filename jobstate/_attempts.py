@@ -1,0 +1,199 @@
+"""Attempts at the work of jobs: each from its start until its job has moved on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import Any, Protocol
+
+import anyio
+
+from ._attempt import Attempt, make_current
+from ._conclude import conclude, report, started
+from ._loop import was_cancelled
+from ._run_errors import StopRequested
+from ._status import Cancellation, JobStatus, RevokeCause
+from ._timers import Timers
+from ._waiting import check_may_wait
+from ._work import BY_USER, SHUTDOWN, TIMED_OUT, Running, Stop, Work, checked_result
+
+_NO_RESULT: Any = object()
+
+
+class Dispatcher(Protocol):
+    """Gives jobs their places, and takes them back."""
+
+    @property
+    def closing(self) -> Stop | None:
+        """Why nothing more is started; ``None`` as long as something is."""
+
+    def attempt_over(self, work: Work) -> None:
+        """Hear that the place of an attempt is free."""
+
+    def get_ready(self, work: Work) -> None:
+        """Have a job that waits for an attempt get in line, if it is not yet."""
+
+    def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have a function run in a task of its own."""
+
+
+class Attempts:
+    """The attempts of one runner that run, also those that their jobs have gone on without."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, timers: Timers, grace: float, random: Random
+    ) -> None:
+        self.running: dict[Running, Work] = {}
+        self._dispatcher = dispatcher
+        self._timers = timers
+        self._grace = grace
+        self._random = random
+        self._hurried = False
+
+    async def make(self, work: Work) -> None:
+        """Try once to do the work of a job that has been given its place."""
+        try:
+            if await started(work.job):
+                await self._carry_out(work, self._begin(work))
+        finally:
+            work.starting = False
+            self._dispatcher.attempt_over(work)
+            work.tell()
+
+    def _begin(self, work: Work) -> Running:
+        job = work.job
+        attempt = Attempt(
+            job.id,
+            job.name,
+            job.attempt,
+            job.max_attempts,
+            job.info,
+            tell=partial(report, job),
+        )
+        work.running = running = Running(attempt, anyio.CancelScope(shield=True))
+        work.starting = False
+        work.tell()
+        self.running[running] = work
+        if self._dispatcher.closing is not None:
+            self.stop(work, running, self._dispatcher.closing)
+        return running
+
+    async def _carry_out(self, work: Work, running: Running) -> None:
+        limit, timer = work.attempt_timeout, None
+        if limit is not None:
+            too_long = Stop(TIMED_OUT, f"it took longer than {limit:g} seconds", seconds=limit)
+            timer = self._timers.after(limit, partial(self.stop, work, running, too_long))
+        try:
+            result, error, fatal = await _outcome_of(work, running)
+        finally:
+            del self.running[running]
+            self._timers.cancel(timer)
+            self._timers.cancel(running.grace)
+        if not running.over:
+            await self._conclude(work, running, result, error)
+        if fatal is not None:
+            raise fatal
+
+    async def _conclude(
+        self, work: Work, running: Running, result: Any, error: BaseException | None
+    ) -> None:
+        running.over = True
+        running.attempt.close()
+        try:
+            await conclude(work, running, result, error, self._random)
+        finally:
+            work.running = None
+            work.tell()
+
+    # --- stopping ---
+
+    def stop(self, work: Work, running: Running, stop: Stop) -> None:
+        """Ask for an attempt to stop, unless it was asked on behalf of somebody who outranks that.
+
+        When its time of grace is over, it is ended by force; an attempt that cannot be forced is
+        left behind, and its job goes on without it. Only a user's request does not go that far.
+        """
+        if running.stop is None or stop.rank > running.stop.rank:
+            running.stop = stop
+            running.attempt.ask_to_stop(stop.reason)
+            self._timers.cancel(running.grace)
+            grace = 0.0 if self._hurried else self._grace
+            running.grace = self._timers.after(grace, partial(self._enforce, work, running))
+
+    def _enforce(self, work: Work, running: Running) -> None:
+        stop = running.stop
+        if running.attempt.force_to_stop() or running.over or stop is None:
+            return
+        if stop.rank == BY_USER:
+            stop.unconfirmed = True
+            work.tell()
+        else:
+            running.over = running.left_behind = True
+            self._dispatcher.start_soon(self._go_on_without, work, running)
+
+    async def _go_on_without(self, work: Work, running: Running) -> None:
+        stopped = StopRequested(work.job.id, running.attempt.stop_reason)
+        await self._conclude(work, running, None, stopped)
+        self._dispatcher.get_ready(work)
+
+    def hurry(self) -> None:
+        """Grant nobody any more time."""
+        self._hurried = True
+        for running, work in list(self.running.items()):
+            if running.stop is not None:
+                self._enforce(work, running)
+
+    def leave(self) -> None:
+        """Leave to themselves at once all attempts that run."""
+        for running in self.running:
+            running.scope.cancel()
+
+    async def cancel(self, work: Work, reason: str) -> Cancellation:
+        """Do as `Job.cancel` does, for a job that has not ended."""
+        job, asked = work.job, False
+        while not job._state.final:
+            running = work.running
+            if running is not None and not running.over:
+                await job._ask("revoke", reason)
+                self.stop(work, running, Stop(BY_USER, reason, RevokeCause.USER))
+                asked = True
+            elif running is None and not work.starting:
+                return await job._revoke_for_user(reason)
+            if running is not None and running.stop is not None and running.stop.unconfirmed:
+                return Cancellation.UNCONFIRMED
+            check_may_wait(job)
+            if not job._state.final:
+                await work.news()
+        revoked = job._state.meaning is JobStatus.REVOKED
+        return Cancellation.INTERRUPTED if asked and revoked else Cancellation.TOO_LATE
+
+
+async def _outcome_of(
+    work: Work, running: Running
+) -> tuple[Any, BaseException | None, BaseException | None]:
+    """Run the work once; return what it gave, what it raised, and what is to be raised on."""
+    attempt, result = running.attempt, _NO_RESULT
+    token = make_current(attempt)
+    try:
+        with running.scope:
+            result = checked_result(await work.executor.run(work.function, work.args, attempt))
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        if not _is_anothers(error):
+            return None, error, None
+        running.stop = Stop(SHUTDOWN, "interrupted", RevokeCause.SHUTDOWN)
+        return None, error, error
+    finally:
+        token.var.reset(token)
+    if result is _NO_RESULT:  # its scope was cancelled
+        return None, StopRequested(attempt.id, attempt.stop_reason), None
+    return result, None, None
+
+
+def _is_anothers(error: BaseException) -> bool:
+    """Whether it is meant for the task that runs the work, or for all, and not the work's own."""
+    if isinstance(error, (Exception, SystemExit, StopRequested)):
+        return False
+    return not isinstance(error, anyio.get_cancelled_exc_class()) or was_cancelled()

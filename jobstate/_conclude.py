@@ -1,0 +1,144 @@
+"""What becomes of a job as attempts at its work begin and end: a runner's triggers, and all refusals.
+
+Nothing in here is refused in vain: a job that cannot be moved as it should fails, and one that cannot
+even fail is abandoned, so that nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from ._errors import HookFailed, ReportRefused, TransitionRefused
+from ._job import Job
+from ._records import Transition
+from ._run_errors import AttemptTimedOut, CommandFailed, UnsuitableResult
+from ._work import TIMED_OUT, Running, Stop, Work
+
+
+async def started(job: Job[Any, Any]) -> bool:
+    """Begin an attempt; return whether the job is STARTED by that.
+
+    A job that a guard or a hook keeps from starting can never start, and fails.
+    """
+    version = job.version
+    try:
+        await job.start()
+    except HookFailed:
+        pass
+    except Exception as error:
+        if job.version == version or not isinstance(error, TransitionRefused):
+            await give_up(job, None, error)
+        return False
+    return job._state.runs
+
+
+def report(job: Job[Any, Any], progress: float | None, info: Mapping[str, Any]) -> None:
+    """Hand on what the work reports; a job that is paused, or has moved on, takes nothing."""
+    try:
+        job.report(progress, info=info or None)
+    except ReportRefused:
+        pass
+
+
+async def conclude(
+    work: Work,
+    running: Running,
+    result: Any,
+    error: BaseException | None,
+    random: Random,
+) -> None:
+    """Move the job as its attempt has ended. One that somebody else has moved on is left alone."""
+    job, stop, attempt = work.job, running.stop, running.attempt.attempt
+    if job.attempt != attempt or job._state.rests:
+        return
+    if error is None:
+        try:
+            await _told(job, attempt, "succeed", result)
+        except Exception as refusal:
+            await give_up(job, attempt, refusal)
+    elif stop is not None and stop.cause is not None:
+        await revoke(job, attempt, stop)
+    elif stop is not None and stop.rank == TIMED_OUT:
+        late = AttemptTimedOut(job.id, attempt, stop.seconds, left_behind=running.left_behind)
+        await _failed(work, attempt, late, random, again=True)
+    else:
+        lasting = isinstance(error, UnsuitableResult) or not isinstance(error, Exception)
+        await _failed(work, attempt, error, random, again=not lasting and _wanted(work, error))
+
+
+def _wanted(work: Work, error: BaseException) -> bool:
+    return work.retry is not None and isinstance(error, Exception) and work.retry.wants(error)
+
+
+async def _failed(
+    work: Work, attempt: int, error: BaseException, random: Random, *, again: bool
+) -> None:
+    job, more = work.job, {}
+    if isinstance(error, CommandFailed):
+        more["extras"] = error.extras
+    try:
+        if work.retry is None or not again:
+            await _told(job, attempt, "fail", error, **more)
+        else:
+            delay = work.retry.delay(attempt, random) if job.has_attempts_left else None
+            await _told(job, attempt, "retry", error, delay=delay, **more)
+    except Exception as refusal:
+        await give_up(job, attempt, refusal)
+
+
+async def revoke(job: Job[Any, Any], attempt: int | None, stop: Stop) -> None:
+    """Revoke a job; it fails where its lifecycle does not let it be revoked."""
+    try:
+        await _told(job, attempt, "revoke", stop.reason, cause=stop.cause)
+    except Exception as refusal:
+        await give_up(job, attempt, refusal)
+
+
+async def give_up(job: Job[Any, Any], attempt: int | None, error: Exception) -> None:
+    """Have a job fail; where even that is refused, nobody can tell how it ends."""
+    try:
+        await _told(job, attempt, "fail", error)
+    except Exception as refusal:
+        if not job._state.final:
+            job.abandon(f"its runner cannot move it: {refusal}")
+
+
+async def _told(
+    job: Job[Any, Any], attempt: int | None, trigger: str, *args: Any, **kwargs: Any
+) -> None:
+    """Trigger a job, whatever its hooks raise after the commit: observers are told of that.
+
+    Where it is on behalf of an *attempt*, a job that others have moved on from there is left alone.
+    One that is paused, or the like, is triggered as soon as it has moved.
+
+    Raises:
+        Exception: the lifecycle, a guard, a hook before the commit or a journal kept the job from
+            moving.
+    """
+    rested = job._state.rests
+    while True:
+        version = job.version
+        try:
+            await job.trigger(trigger, *args, **kwargs)
+        except HookFailed:
+            return
+        except TransitionRefused:
+            state = job._state
+            moved_on = job.attempt != attempt or (state.rests and not rested)
+            if state.final or (attempt is not None and moved_on):
+                return
+            if job.version == version:
+                if state.rests or state.runs:
+                    raise
+                await _next_step(job, version)
+        else:
+            return
+
+
+async def _next_step(job: Job[Any, Any], version: int) -> None:
+    async with job.changes(after=version) as changes:
+        async for change in changes:
+            if isinstance(change, Transition):
+                return

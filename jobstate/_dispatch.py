@@ -1,0 +1,236 @@
+"""Which job a runner starts when: the page that reacts to what happens to its jobs.
+
+A job's status says what is to be done with it, whoever has moved it there. PENDING, it waits for what
+it comes after, then in line for a place; RETRY, it waits for its moment, then in line as well; once
+it is final, its dependents hear of it. Hearing of a step only notes what is to be done: one task, the
+pump, calls what is due and starts who is next, so that nothing else happens inside of a commit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from itertools import count
+from random import Random
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ._attempts import Attempts, give_up, revoke
+from ._errors import HookFailed, JobStateError
+from ._job import Job
+from ._line import Line, Rank
+from ._loop import Waiter, running_loop, waiter
+from ._run_errors import DependencyFailed
+from ._status import JobStatus, RevokeCause
+from ._timers import Timers
+from ._waiting import Listeners, each, joined, left
+from ._work import MOVED, OVERDUE, SHUTDOWN, Stop, Work
+
+class Dispatch:
+    """The jobs of one runner that have not ended."""
+
+    def __init__(self, free: Mapping[Hashable, int], grace: float, random: Random) -> None:
+        self._line: Line[Work] = Line(free)
+        self._timers = Timers(self.wake)
+        self._attempts = Attempts(self, self._timers, grace, random)
+        self._arrivals = count()
+        self._works: dict[str, Work] = {}
+        self._closing: Stop | None = None
+        self._to_start: deque[tuple[Any, ...]] = deque()
+        """Functions, each with its arguments, to be started as tasks."""
+
+        self._pump: Waiter | None = None
+        self._idle: Listeners[Waiter] = None
+
+    def take(self, work: Work, timeout: float | None) -> None:
+        """Take on the work of a job that is PENDING, and has so many seconds to end."""
+        self._works[work.job.id] = work
+        if work.executor.limit is not None:
+            self._line.offer(work.executor, work.executor.limit)
+        if timeout is not None:
+            work.deadline = self._timers.after(timeout, partial(self._overdue, work, timeout))
+        for dependency in list(work.after):
+            dependency._at_end = joined(dependency._at_end, work)
+            if dependency._state.final or dependency._abandoned is not None:
+                self.dependency_ended(work, dependency)
+        self.get_ready(work)
+
+    def rank(self, priority: int) -> Rank:
+        """Return the rank of who arrives now."""
+        return -priority, next(self._arrivals)
+
+    def work_of(self, job: Job[Any, Any]) -> Work | None:
+        """Return the work of a job that has not ended."""
+        work = self._works.get(job.id)
+        return work if work is not None and work.job is job else None
+
+    # --- what happens to jobs ---
+
+    def moved(self, job: Job[Any, Any]) -> None:
+        """Hear of a step of a job, whoever took it."""
+        work = self.work_of(job)
+        if work is None:
+            return
+        work.since = anyio.current_time()
+        self._leave_line(work)
+        running = work.running
+        if running is not None and not running.over:
+            if job._state.rests or job.attempt != running.attempt.attempt:
+                self._attempts.stop(work, running, Stop(MOVED, f"the job is {job.status}"))
+        if job._state.final:
+            self._forget(work)
+        else:
+            self.get_ready(work)
+
+    def reported(self, job: Job[Any, Any]) -> None:
+        """Progress starts nothing."""
+
+    def ended(self, job: Job[Any, Any]) -> None:
+        """Hear that a job was abandoned: its end is not waited for any more."""
+        work = self.work_of(job)
+        if work is not None:
+            self._leave_line(work)
+            self._forget(work)
+
+    def dependency_ended(self, work: Work, dependency: Job[Any, Any]) -> None:
+        """Hear that a job which that of *work* comes after is final, or was abandoned."""
+        dependency._at_end = left(dependency._at_end, work)
+        state = dependency._state
+        if state.gives_result or (state.final and not work.after[dependency]):
+            del work.after[dependency]
+            self.get_ready(work)
+        else:
+            self.start_soon(give_up, work.job, None, _dependency_failed(work.job, dependency))
+
+    def attempt_over(self, work: Work) -> None:
+        """Hear that the place of an attempt is free, and see what its job needs now."""
+        self._line.give_back(work.demand)
+        if self.work_of(work.job) is work:
+            self.get_ready(work)
+        self.wake()
+
+    def get_ready(self, work: Work) -> None:
+        """Have a job that waits for an attempt get in line, now or when its time has come."""
+        job, meaning = work.job, work.job._state.meaning
+        if meaning not in (JobStatus.PENDING, JobStatus.RETRY):
+            return
+        if work.starting or work.running is not None:
+            return
+        if work.place is not None or work.due is not None:
+            return
+        if self._closing is not None:
+            self.start_soon(revoke, job, None, self._closing)
+        elif meaning is JobStatus.RETRY:
+            delay = job._history[-1].delay or 0.0
+            work.due = self._timers.at(work.since + delay, partial(self._line_up, work))
+        elif not work.after:
+            self._line_up(work)
+
+    def _line_up(self, work: Work) -> None:
+        work.due = None
+        work.place = self._line.join(work, work.demand, work.rank)
+        self.wake()
+
+    def _leave_line(self, work: Work) -> None:
+        self._timers.cancel(work.due)
+        work.due = None
+        if work.place is not None:
+            work.place.leave()
+            work.place = None
+
+    def _overdue(self, work: Work, seconds: float) -> None:
+        stop = Stop(OVERDUE, f"it took longer than {seconds:g} seconds", RevokeCause.TIMEOUT)
+        if work.running is not None:
+            self._attempts.stop(work, work.running, stop)
+        else:
+            self.start_soon(revoke, work.job, None, stop)
+
+    def _forget(self, work: Work) -> None:
+        """Let go of a job that has ended."""
+        del self._works[work.job.id]
+        self._timers.cancel(work.deadline)
+        for dependency in work.after:
+            dependency._at_end = left(dependency._at_end, work)
+        work.tell()
+        self.wake()
+
+    # --- the end ---
+
+    def close(self, reason: str) -> None:
+        """Start nothing more: stop what runs, and revoke what waits."""
+        if self._closing is None:
+            self._closing = stop = Stop(SHUTDOWN, reason, RevokeCause.SHUTDOWN)
+            for work in list(self._works.values()):
+                if work.running is not None:
+                    self._attempts.stop(work, work.running, stop)
+                elif not work.starting:
+                    self._leave_line(work)
+                    self._revoke_soon(work.job, stop)
+
+    def _revoke_soon(self, job: Job[Any, Any], stop: Stop) -> None:
+        """Revoke a job at once if nothing stands in the way: a task each would cost much more."""
+        try:
+            job.revoke_nowait(stop.reason, cause=RevokeCause.SHUTDOWN)
+        except HookFailed:
+            pass
+        except JobStateError:
+            self.start_soon(revoke, job, None, stop)
+
+    @property
+    def attempts(self) -> Attempts:
+        """The attempts at the work of its jobs."""
+        return self._attempts
+
+    async def until_idle(self) -> None:
+        """Return once all jobs have ended, and all attempts."""
+        while self._works or self._attempts.running:
+            idle = waiter(running_loop())
+            self._idle = joined(self._idle, idle)
+            try:
+                await idle
+            finally:
+                self._idle = left(self._idle, idle)
+
+    # --- the pump ---
+
+    async def pump(self, tasks: TaskGroup) -> None:
+        """Call what is due and start who is next, until cancelled."""
+        while True:
+            self._timers.call_due()
+            while self._to_start:
+                tasks.start_soon(*self._to_start.popleft())
+            while self._closing is None and (work := self._line.next()) is not None:
+                work.place, work.starting = None, True
+                work.context.run(tasks.start_soon, self._attempts.make, work)
+            if not self._works and not self._attempts.running:
+                for idle in each(self._idle):
+                    idle.wake()
+            self._pump = waiter(running_loop())
+            with anyio.CancelScope(deadline=self._timers.next):
+                await self._pump
+            self._pump = None
+
+    def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have a function run in a task of its own."""
+        self._to_start.append((function, *args))
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the pump look again."""
+        if self._pump is not None:
+            self._pump.wake()
+
+    @property
+    def closing(self) -> Stop | None:
+        """Why nothing more is started; ``None`` as long as it is."""
+        return self._closing
+
+
+def _dependency_failed(job: Job[Any, Any], dependency: Job[Any, Any]) -> DependencyFailed:
+    abandoned = dependency._abandoned
+    last = dependency._history[-1].reason if dependency._history else ""
+    why = last if abandoned is None or dependency._state.final else abandoned.reason
+    return DependencyFailed(job.id, dependency.id, dependency.status, why)

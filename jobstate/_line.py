@@ -1,0 +1,83 @@
+"""The line of jobs that wait for a free place: who is next, and what there is to go round.
+
+A job asks for a place in the runner, one with its executor, and units of named resources. Those that
+ask for the same kinds of things stand in one queue, by priority and then by arrival, and nobody
+overtakes in there. Between the queues, the first in line goes first; one that must wait for a
+resource lets others pass who leave it what it waits for, so that it does not starve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Generic, TypeVar
+
+from ._heap import Entry, Heap
+
+W = TypeVar("W")
+Rank = tuple[int, int]
+"""Minus the priority, and the number of the arrival: the smaller goes first."""
+
+Demand = Mapping[Hashable, int]
+"""How many units of what a job asks for."""
+
+
+class Place(Generic[W]):
+    """Where a job stands in line."""
+
+    __slots__ = ("entry", "queue")
+
+    def __init__(self, queue: Heap[Rank, tuple[Demand, W]], entry: Entry[Rank, tuple[Demand, W]]):
+        self.queue, self.entry = queue, entry
+
+    def leave(self) -> None:
+        """Stand in line no more. Doing so again does nothing."""
+        self.queue.discard(self.entry)
+
+
+class Line(Generic[W]):
+    """Who waits, in order, and what is free."""
+
+    def __init__(self, free: Mapping[Hashable, int]) -> None:
+        self._free = dict(free)
+        """Units that nobody has now; what is not in here is there without limit."""
+
+        self._queues: dict[frozenset[Hashable], Heap[Rank, tuple[Demand, W]]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    def offer(self, resource: Hashable, units: int) -> None:
+        """Say how many units of another resource there are, unless that is known."""
+        self._free.setdefault(resource, units)
+
+    def join(self, who: W, demand: Demand, rank: Rank) -> Place[W]:
+        """Stand in line."""
+        kinds = frozenset(kind for kind in demand if kind in self._free)
+        queue = self._queues.setdefault(kinds, Heap())
+        return Place(queue, queue.push(rank, (demand, who)))
+
+    def next(self) -> W | None:
+        """Return who may go, with all that it asks for taken; ``None`` if nobody may."""
+        left = dict(self._free)
+        firsts = [
+            (entry, queue) for queue in self._queues.values() if (entry := queue.first()) is not None
+        ]
+        for entry, queue in sorted(firsts, key=lambda first: first[0].key):
+            assert entry.item is not None
+            demand, who = entry.item
+            kinds = [kind for kind in demand if kind in left]
+            if all(demand[kind] <= left[kind] for kind in kinds):
+                for kind in kinds:
+                    self._free[kind] -= demand[kind]
+                queue.discard(entry)
+                return who
+            for kind in kinds:
+                if isinstance(kind, str):  # of a place anybody needs one: nobody can pass there
+                    left[kind] -= demand[kind]
+        return None
+
+    def give_back(self, demand: Demand) -> None:
+        """Free what somebody had taken."""
+        for kind, units in demand.items():
+            if kind in self._free:
+                self._free[kind] += units
