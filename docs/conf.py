@@ -166,7 +166,7 @@ def show_bases(app: Sphinx, name: str, obj: Any, options: Any, bases: list[Any])
 
 def show_one_signature() -> None:
     """Have a function shown as it is written: its overloads are for type checkers."""
-    for name in ("jobstate._lifecycle", "jobstate._jobs"):
+    for name in ("jobstate._lifecycle", "jobstate._several"):
         analyzer = ModuleAnalyzer.for_module(name)
         analyzer.analyze()
         analyzer.overloads.clear()

@@ -29,10 +29,10 @@ from ._errors import (
 )
 from ._job import Job, Registration
 from ._job_lifecycle import JOB_LIFECYCLE
-from ._jobs import AsCompleted, all_completed, as_completed, first_completed
 from ._lifecycle import Lifecycle
 from ._observers import add_observer, remove_observer
 from ._records import ErrorInfo, Outcome, Progress, Snapshot, Transition
+from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import JobStatus, RevokeCause
 from ._table import TransitionEvent
 from ._waiting import Changes

@@ -38,7 +38,7 @@ ORDER = [
     "jobstate._standing",
     "jobstate._transit",
     "jobstate._job",
-    "jobstate._jobs",
+    "jobstate._several",
     "jobstate.observability",
     "jobstate.observability.structlog",
     "jobstate._attempt",

@@ -20,7 +20,7 @@ from jobstate import (
     Lifecycle,
     Refused,
     _job,
-    _jobs,
+    _several,
     _standing,
     _transit,
     _turn,
@@ -463,7 +463,7 @@ def change_dropped_when_cancelled(monkeypatch):
 
 def ended_while_registering(monkeypatch):
     """A wait for several looks at all of them, lets others run, and only then listens."""
-    wait_for = _jobs._Collector.wait_for
+    wait_for = _several._Collector.wait_for
 
     async def late(self, wanted):
         await checkpoint()
@@ -472,8 +472,8 @@ def ended_while_registering(monkeypatch):
         self.listening = True
         await wait_for(self, wanted)
 
-    monkeypatch.setattr(_jobs._Collector, "listen", lambda self: None)
-    monkeypatch.setattr(_jobs._Collector, "wait_for", late)
+    monkeypatch.setattr(_several._Collector, "listen", lambda self: None)
+    monkeypatch.setattr(_several._Collector, "wait_for", late)
 
 
 def ended_between_waits(monkeypatch):
@@ -484,7 +484,7 @@ def ended_between_waits(monkeypatch):
             job._at_end = _waiting.joined(job._at_end, self)
         self.listening = True
 
-    monkeypatch.setattr(_jobs._Collector, "listen", listen)
+    monkeypatch.setattr(_several._Collector, "listen", listen)
 
 
 def invalid_trigger_ignored(monkeypatch):

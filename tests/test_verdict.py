@@ -11,8 +11,8 @@ from jobstate import (
     GuardRefused,
     Unreachable,
     _job,
-    _jobs,
     _loop,
+    _several,
     _standing,
     _transit,
     _waiting,
@@ -81,7 +81,7 @@ def another_outcome(monkeypatch):
 
 
 def shuffled_outcomes(monkeypatch):
-    all_completed = _jobs.all_completed
+    all_completed = _several.all_completed
 
     async def lie(jobs):
         return (await all_completed(jobs))[::-1]
@@ -192,11 +192,11 @@ LIES = {
     "progress is outdated": (outdated_progress, "got progress of 0 after"),
     "outcomes are shuffled": (shuffled_outcomes, "of all of"),
     "the newest comes first": (
-        patched(_jobs.AsCompleted, "__anext__", newest_first),
+        patched(_several.AsCompleted, "__anext__", newest_first),
         "heard of job., job., but they ended",
     ),
     "jobs come before they end": (
-        patched(_jobs.AsCompleted, "__anext__", without_waiting),
+        patched(_several.AsCompleted, "__anext__", without_waiting),
         "was told that <Job job. .*> had ended",
     ),
 }

@@ -12,8 +12,8 @@ from anyio.lowlevel import checkpoint
 
 from .._errors import JobStateError, Unreachable
 from .._job import Job
-from .._jobs import all_completed, as_completed, first_completed
 from .._records import Progress
+from .._several import all_completed, as_completed, first_completed
 from ._world import Step, World, alone
 
 R = TypeVar("R")

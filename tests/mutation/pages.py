@@ -17,12 +17,12 @@ PAGES: dict[str, tuple[str, ...]] = {
     "_declared": ("lifecycle", "compile", "from_transitions", "check"),
     "_lifecycle": ("lifecycle", "compile", "from_transitions", "check", "drawing", "public"),
     "_job_lifecycle": ("lifecycle", "job", "status", "compile"),
-    "_waiting": ("waiting", "jobs", "turn", "standing"),
+    "_waiting": ("waiting", "several", "turn", "standing"),
     "_observers": ("observers", "structlog", "transit"),
     "_standing": ("standing", "job", "lifecycle", "waiting", "transit", "public"),
     "_transit": ("transit", "turn", "job", "observers", "standing", "compile"),
     "_job": ("job", "loop", "observers", "transit", "turn", "waiting", "standing"),
-    "_jobs": ("jobs", "public"),
+    "_several": ("several", "public"),
 }
 """Bottom up. A page's own tests come first, then those of the pages that lean on it."""
 

@@ -13,7 +13,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
         "_table, State#2: False → True",
         "_table, State#3: False → True",
         "_table, State#4: False → True",
-        "_jobs, _Collector.__init__: 0 → 1",
+        "_several, _Collector.__init__: 0 → 1",
         "_waiting, Changes.__init__: self._progressed = False → pass",
         "_waiting, Changes.__init__#2: False → True",
     ),
@@ -49,7 +49,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     "A way round what would only be done, or looked for, once more:": (
         "_declared, Declared._table: self._tables[job_type] = table → pass",
         "_job, Job._effects: args or kwargs → True",
-        "_jobs, _Collector.check_home: home() is not self._home → True",
+        "_several, _Collector.check_home: home() is not self._home → True",
         "_loop, _finish_beside: not beside.done() → True",
         "_loop, _adopt: variable.get(_UNSET) is not value → True",
         "_standing, Standing.__init__: table or followed._table_for_job(type(self)) → (followed",
