@@ -284,7 +284,7 @@ class Standing(Generic[T, S]):
         self._reported = self._clock()
         self._updated = max(self._updated, self._reported)
         for listener in each(self._at_step):
-            listener.reported()
+            listener.reported(cast("Job[T, S]", self))
 
     # --- changing ---
 
@@ -337,7 +337,7 @@ class Standing(Generic[T, S]):
         self._history.append(transition)
         if self._at_step is not None:
             for listener in each(self._at_step):
-                listener.moved()
+                listener.moved(cast("Job[T, S]", self))
         if dest.final and self._at_end is not None:
             for waiting in each(self._at_end):
                 waiting.ended(cast("Job[T, S]", self))

@@ -34,12 +34,12 @@ class Ending(Protocol):
 
 
 class Following(Ending, Protocol):
-    """Listens to each step of a job."""
+    """Listens to each step of jobs. Of their ends it hears as of any other transition."""
 
-    def moved(self) -> None:
+    def moved(self, job: Job[Any, Any], /) -> None:
         """Hear of a transition, the last of the job's history."""
 
-    def reported(self) -> None:
+    def reported(self, job: Job[Any, Any], /) -> None:
         """Hear of a report of progress."""
 
 
@@ -102,15 +102,15 @@ async def until_ended(job: Job[T, S]) -> Outcome[T, S]:
 class _Arrival:
     """One task, waiting for a job to enter one of some statuses."""
 
-    __slots__ = ("_after", "_job", "_wanted", "found", "waiter")
+    __slots__ = ("_after", "_wanted", "found", "waiter")
 
-    def __init__(self, job: Job[Any, Any], wanted: frozenset[str], after: int) -> None:
-        self._job, self._wanted, self._after = job, wanted, after
+    def __init__(self, wanted: frozenset[str], after: int) -> None:
+        self._wanted, self._after = wanted, after
         self.found: Transition[Any] | None = None
         self.waiter = waiter(running_loop())
 
-    def moved(self) -> None:
-        job, last = self._job, self._job._history[-1]
+    def moved(self, job: Job[Any, Any]) -> None:
+        last = job._history[-1]
         if self.found is not None:
             return
         if last.version > self._after and not last.internal and job._state.name in self._wanted:
@@ -119,7 +119,7 @@ class _Arrival:
         elif not self._wanted & job._state.reachable:
             self.waiter.wake()
 
-    def reported(self) -> None:
+    def reported(self, job: Job[Any, Any]) -> None:
         """Progress changes no status."""
 
     def ended(self, job: Job[Any, Any]) -> None:
@@ -136,7 +136,7 @@ async def until_reached(
     if not wanted & job._state.reachable:
         raise Unreachable(job.id, job.status, values, after)
     check_may_wait(job)
-    arrival = _Arrival(job, wanted, after)
+    arrival = _Arrival(wanted, after)
     job._at_step = joined(job._at_step, arrival)
     try:
         await arrival.waiter
@@ -214,12 +214,12 @@ class Changes(Generic[S]):
             finally:
                 self._waiter = None
 
-    def moved(self) -> None:
+    def moved(self, job: Job[Any, Any]) -> None:
         """Hear of a transition."""
-        self._progressed = self._progressed and self._job._running
+        self._progressed = self._progressed and job._running
         self._wake()
 
-    def reported(self) -> None:
+    def reported(self, job: Job[Any, Any]) -> None:
         """Hear of a report of progress."""
         self._progressed = True
         self._wake()

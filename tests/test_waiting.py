@@ -1427,7 +1427,8 @@ async def test_listeners_are_told_of_a_job_that_has_moved():
     seen: list[tuple[Any, ...]] = []
 
     class Listener:
-        def moved(self) -> None:
+        def moved(self, moved: Job[Any, Any]) -> None:
+            assert moved is job
             seen.append((job.status, job.version, job.history[-1].dest))
 
         def ended(self, job: Job[Any, Any]) -> None:
@@ -1439,6 +1440,34 @@ async def test_listeners_are_told_of_a_job_that_has_moved():
     job._at_end = joined(job._at_end, listener)
     move(job, "start", "succeed")
     assert seen == [(STARTED, 1, STARTED), (SUCCESS, 2, SUCCESS), (SUCCESS, 2, SUCCESS)]
+
+
+async def test_one_listener_hears_of_many_jobs():
+    """A listener is told which job moved, reported or was abandoned."""
+    heard: list[tuple[str, str]] = []
+
+    class Listener:
+        def moved(self, job: Job[Any, Any]) -> None:
+            heard.append(("moved", job.id))
+
+        def reported(self, job: Job[Any, Any]) -> None:
+            heard.append(("reported", job.id))
+
+        def ended(self, job: Job[Any, Any]) -> None:
+            heard.append(("ended", job.id))
+
+    listener, jobs = Listener(), [Job("a"), Job("b")]
+    for job in jobs:
+        job._at_step = joined(job._at_step, listener)
+    for job in jobs:
+        move(job, "start")
+        job.report(10)
+    jobs[0].abandon("gone")
+    move(jobs[1], "succeed")
+    assert heard == [
+        *[("moved", "a"), ("reported", "a"), ("moved", "b"), ("reported", "b")],
+        *[("ended", "a"), ("moved", "b")],
+    ]
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -1478,7 +1507,7 @@ async def test_a_listener_that_leaves_while_others_are_told():
         await stream.__aenter__()
 
     class Leaving:
-        def moved(self) -> None:
+        def moved(self, moved: Job[Any, Any]) -> None:
             for listener in streams[1:3]:
                 job._at_step = left(job._at_step, listener)
             job._at_step = left(job._at_step, self)
