@@ -22,24 +22,28 @@ from ._observers import tell_transitioned, who_listens
 from ._records import Outcome, S, T, Transition
 from ._standing import Own, Standing
 from ._status import Cancellation, RevokeCause
-from ._table import Callback, Hook, TransitionEvent, hook_callback
+from ._table import Callback, Hook, HookPlace, TransitionEvent, hook_callback
 from ._transit import ask, check_at_once, run
 from ._turn import Turn
 from ._waiting import Changes, each, until_ended, until_reached
 
 
 class Registration:
-    """A hook on one job; `remove` takes it off again."""
+    """A hook on one job, or on all of a collection; `remove` takes it off again."""
 
-    __slots__ = ("_callback", "_hooks")
+    __slots__ = ("_callback", "_own", "_place")
 
-    def __init__(self, hooks: list[Callback], callback: Callback) -> None:
-        self._hooks, self._callback = hooks, callback
+    def __init__(self, own: Own, place: HookPlace, callback: Callback) -> None:
+        own.hooks.setdefault(place, []).append(callback)
+        self._own, self._place, self._callback = own, place, callback
 
     def remove(self) -> None:
         """Take the hook off. Doing so again does nothing."""
-        if self._callback in self._hooks:
-            self._hooks.remove(self._callback)
+        hooks = self._own.hooks.get(self._place, [])
+        if self._callback in hooks:
+            hooks.remove(self._callback)
+            if not hooks:
+                del self._own.hooks[self._place]
 
 
 class Job(Standing[T, S]):
@@ -249,8 +253,9 @@ class Job(Standing[T, S]):
         """Add a hook to this one job, and return what removes it.
 
         It is called with the `TransitionEvent`: on a status after the lifecycle's own hooks on
-        entering it, on a trigger after the lifecycle's own hooks after it. If the job has already
-        ended in that status, it is called now.
+        entering it, on a trigger after the lifecycle's own hooks after it; before the hooks of
+        collections that the job is in (`Jobs.on`). If the job has already ended in that status,
+        it is called now.
 
         Raises:
             UnknownTrigger: the lifecycle has neither such a status nor such a trigger.
@@ -261,9 +266,6 @@ class Job(Standing[T, S]):
         self._check_home()
         callback = hook_callback(hook, f"job {self.id}")
         place = self.lifecycle._status_or_trigger(status_or_trigger)
-        if self._own is None:
-            self._own = Own(None)
-        hooks = self._own.hooks.setdefault(place, [])
         if self._state.final and place == ("status", self._state.name):
             answer = None if callback.may_wait(self) else callback(self._last_event())
             if callback.may_wait(self) or isawaitable(answer):
@@ -271,8 +273,7 @@ class Job(Standing[T, S]):
                     answer.close()
                 why = f"the job has ended so, and {callback.name} is async: await it yourself"
                 raise WouldBlock(self.id, f"a hook on {self._state.name}", why)
-        hooks.append(callback)
-        return Registration(hooks, callback)
+        return Registration(self._private(), place, callback)
 
     # --- waiting ---
 
@@ -412,7 +413,7 @@ class Job(Standing[T, S]):
         way = self._state.ways.get(trigger)
         if way is None:
             self._known(trigger)
-        elif way.plain is not None and self._own is None:
+        elif way.plain is not None and (self._own is None or self._own.is_idle):
             transition: Transition[S] = self._drafted(way.plain, effects)
             self._commit(way.plain, transition, effects)
             listening = who_listens("transitioned")

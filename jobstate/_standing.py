@@ -20,7 +20,7 @@ from ._status import JobStatus, RevokeCause
 from ._table import Callback, Edge, HookPlace, State, Table
 from ._turn import Turn
 from ._waiting import Ending, Following, Listeners, each
-from .abc import Journal
+from .abc import Journal, Worker
 
 if TYPE_CHECKING:
     from ._job import Job
@@ -31,13 +31,40 @@ _new_tuple: Any = tuple.__new__
 
 
 class Own:
-    """What few jobs have: hooks and a journal of their own."""
+    """What few jobs have of their own: hooks, a journal, somebody who runs their work."""
 
-    __slots__ = ("hooks", "journal")
+    __slots__ = ("groups", "hooks", "journal", "worker")
 
-    def __init__(self, journal: Journal | None) -> None:
+    def __init__(self, journal: Journal | None = None, groups: tuple[Group, ...] = ()) -> None:
         self.hooks: dict[HookPlace, list[Callback]] = {}
+        """None of the lists is empty."""
+
         self.journal = journal
+        self.worker: Worker | None = None
+        self.groups = groups
+        """What the job has besides, as a member of collections; in the order of joining them."""
+
+    def first(self, what: str) -> Any:
+        """Return the journal or the worker: the job's own, else that of the first collection."""
+        for own in (self, *self.groups):
+            found = getattr(own, what)
+            if found is not None:
+                return found
+        return None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is called when the job moves."""
+        for own in (self, *self.groups):  # noqa: SIM110  # any() takes 200 ns more
+            if own.hooks or own.journal is not None:
+                return False
+        return True
+
+
+class Group(Own):
+    """What all jobs of a collection have. Those that have nothing more share it as it is."""
+
+    __slots__ = ()
 
 
 class Standing(Generic[T, S]):
@@ -382,13 +409,39 @@ class Standing(Generic[T, S]):
             timestamp=self._updated if self._reported is None else self._reported,
         )
 
+    # --- what few jobs have ---
+
     @property
     def _journal(self) -> Journal | None:
-        return None if self._own is None else self._own.journal
+        return None if self._own is None else self._own.first("journal")
+
+    @property
+    def _worker(self) -> Worker | None:
+        return None if self._own is None else self._own.first("worker")
 
     def _hooks_on(self, place: HookPlace) -> tuple[Callback, ...]:
-        """Return the hooks of this one job that belong there."""
-        return () if self._own is None else tuple(self._own.hooks.get(place, ()))
+        """Return the hooks that belong there: the job's own, then those of its collections."""
+        own = self._own
+        if own is None:
+            return ()
+        hooks = tuple(own.hooks.get(place, ()))
+        for group in own.groups:
+            hooks += tuple(group.hooks.get(place, ()))
+        return hooks
+
+    def _private(self) -> Own:
+        """Return what this one job has, apart from its collections."""
+        own = self._own
+        if own is None or isinstance(own, Group):
+            own = self._own = Own(groups=() if own is None else (own,))
+        return own
+
+    def _join(self, group: Group) -> None:
+        """Have what all jobs of a collection have."""
+        if self._own is None:
+            self._own = group
+        elif self._own is not group and group not in self._own.groups:
+            self._private().groups += (group,)
 
     def _check_home(self) -> None:
         """Raise unless this code runs where the job belongs; a loop adopts a job that has none."""

@@ -33,6 +33,9 @@ from jobstate import (
     remove_observer,
 )
 from jobstate._loop import describe, home
+from jobstate._standing import Group, Own
+from jobstate._table import hook_callback
+from jobstate._transit import run
 from jobstate.abc import Observer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -930,6 +933,79 @@ def test_a_hook_on_one_job_is_kept_beside_that_job():
     assert [event.trigger for event in heard] == ["start", "succeed"]
     assert job._own is not None
     assert Job()._own is None
+
+
+def test_what_a_collection_has_is_shared():
+    """A job in one collection costs no more; one that has something besides keeps it apart."""
+    group, other = Group(), Group()
+    mine, theirs, twice, alone = Job(), Job(), Job(), Job()
+    for job in (mine, theirs, twice):
+        job._join(group)
+        job._join(group)  # once more does nothing
+    twice._join(other)
+    twice._join(other)
+    mine.on(STARTED, print)
+    assert theirs._own is group
+    assert (type(mine._own), mine._own.groups) == (Own, (group,))
+    assert (type(twice._own), twice._own.groups) == (Own, (group, other))
+    assert (group.hooks, alone._own) == ({}, None)
+
+
+def test_the_own_hooks_of_a_job_run_first():
+    """After a job's own hooks come those of its collections, as it has joined them."""
+    heard = []
+    first, second, job = Group(), Group(), Job()
+    for group in (first, second):
+        job._join(group)
+    for own, name in ((second, "second"), (first, "first"), (job._private(), "own")):
+        for place in (("status", "STARTED"), ("trigger", "start")):
+            hook = hook_callback(
+                lambda event, name=name, kind=place[0]: heard.append((kind, name)), ""
+            )
+            own.hooks[place] = [hook]
+    walk(job, "start")
+    names = ["own", "first", "second"]
+    assert heard == [(kind, name) for kind in ("status", "trigger") for name in names]
+
+
+@pytest.mark.parametrize("what", ["journal", "worker"])
+def test_what_a_job_has_of_its_own_comes_first(what):
+    """A journal or worker is the job's own, or else that of the first collection with one."""
+    first, second, job = Group(), Group(), Job()
+    found = lambda: getattr(job, f"_{what}")  # noqa: E731
+    assert found() is None
+    for group in (first, second):
+        job._join(group)
+    assert found() is None
+    for own in (second, first, job._private()):
+        setattr(own, what, object())
+        assert found() is getattr(own, what)
+
+
+def test_a_job_without_hooks_moves_in_a_single_step(monkeypatch):
+    """Being in collections, or having had hooks, makes no longer way, until there is a hook."""
+    taken = []
+
+    def longer(job, *args):
+        taken.append(job)
+        return run(job, *args)
+
+    monkeypatch.setattr("jobstate._job.run", longer)
+    first, second = Group(), Group()
+    grouped, twice, had = Job(), Job(), Job()
+    for job in (grouped, twice):
+        job._join(first)
+    twice._join(second)
+    registrations = [had.on(STARTED, print), had.on(STARTED, repr)]
+    registrations[0].remove()
+    registrations[1].remove()
+    for job in (grouped, twice, had):
+        walk(job, "start")
+    assert taken == []
+    second.hooks["trigger", "requeue"] = [hook_callback(repr, "")]
+    for job in (grouped, twice, had):
+        walk(job, "requeue")
+    assert taken == [twice]
 
 
 def test_a_job_with_a_journal_cannot_move_at_once():
