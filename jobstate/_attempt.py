@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -191,9 +192,9 @@ class Attempt(CurrentJob):
         if force is not None:
             self._force.append(force)
         if self._reason is not None:
-            ask()
+            _call(ask)
         if self._forced and force is not None:
-            force()
+            _call(force)
 
     @property
     def stop_requested(self) -> bool:
@@ -210,11 +211,19 @@ class Attempt(CurrentJob):
         if self._reason is None:
             self._reason = reason
             for ask in self._ask:
-                ask()
+                _call(ask)
 
     def force_to_stop(self) -> bool:
         """End the work by force; return whether there is any way to do so."""
         self._forced = True
         for force in self._force:
-            force()
+            _call(force)
         return bool(self._force)
+
+
+def _call(callback: Callable[[], object]) -> None:
+    """Call what an executor has left; what it raises must not reach the job that is moving."""
+    try:
+        callback()
+    except Exception:
+        logging.getLogger("jobstate").exception("%r failed to stop some work", callback)

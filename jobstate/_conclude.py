@@ -1,18 +1,20 @@
-"""What becomes of a job as attempts at its work begin and end: a runner's triggers, and all refusals.
+"""What becomes of a job as attempts at its work begin and end: the triggers of a runner.
 
-Nothing in here is refused in vain: a job that cannot be moved as it should fails, and one that cannot
-even fail is abandoned, so that nobody waits for it any more.
+A job that cannot be moved as it should be fails, and one that cannot even fail is abandoned, so that
+nobody waits for it for ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 from ._errors import HookFailed, ReportRefused, TransitionRefused
 from ._job import Job
 from ._records import Transition
+from ._retry import Retry
 from ._run_errors import AttemptTimedOut, CommandFailed, UnsuitableResult
 from ._work import TIMED_OUT, Running, Stop, Work
 
@@ -36,10 +38,8 @@ async def started(job: Job[Any, Any]) -> bool:
 
 def report(job: Job[Any, Any], progress: float | None, info: Mapping[str, Any]) -> None:
     """Hand on what the work reports; a job that is paused, or has moved on, takes nothing."""
-    try:
+    with suppress(ReportRefused):
         job.report(progress, info=info or None)
-    except ReportRefused:
-        pass
 
 
 async def conclude(
@@ -62,30 +62,32 @@ async def conclude(
         await revoke(job, attempt, stop)
     elif stop is not None and stop.rank == TIMED_OUT:
         late = AttemptTimedOut(job.id, attempt, stop.seconds, left_behind=running.left_behind)
-        await _failed(work, attempt, late, random, again=True)
+        await _failed(work, attempt, late, random)
     else:
-        lasting = isinstance(error, UnsuitableResult) or not isinstance(error, Exception)
-        await _failed(work, attempt, error, random, again=not lasting and _wanted(work, error))
+        await _failed(work, attempt, error, random)
 
 
-def _wanted(work: Work, error: BaseException) -> bool:
-    return work.retry is not None and isinstance(error, Exception) and work.retry.wants(error)
-
-
-async def _failed(
-    work: Work, attempt: int, error: BaseException, random: Random, *, again: bool
-) -> None:
-    job, more = work.job, {}
+async def _failed(work: Work, attempt: int, error: BaseException, random: Random) -> None:
+    job, retry = work.job, work.retry
+    more: dict[str, Any] = {}
     if isinstance(error, CommandFailed):
         more["extras"] = error.extras
     try:
-        if work.retry is None or not again:
-            await _told(job, attempt, "fail", error, **more)
-        else:
-            delay = work.retry.delay(attempt, random) if job.has_attempts_left else None
+        if retry is not None and _may_pass(error, retry):
+            delay = retry.delay(attempt, random) if job.has_attempts_left else None
             await _told(job, attempt, "retry", error, delay=delay, **more)
+        else:
+            await _told(job, attempt, "fail", error, **more)
     except Exception as refusal:
         await give_up(job, attempt, refusal)
+
+
+def _may_pass(error: BaseException, retry: Retry) -> bool:
+    """Whether another attempt may go better."""
+    if isinstance(error, AttemptTimedOut):
+        return True
+    lasting = isinstance(error, UnsuitableResult) or not isinstance(error, Exception)
+    return not lasting and retry.wants(error)
 
 
 async def revoke(job: Job[Any, Any], attempt: int | None, stop: Stop) -> None:

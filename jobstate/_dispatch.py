@@ -1,9 +1,9 @@
 """Which job a runner starts when: the page that reacts to what happens to its jobs.
 
-A job's status says what is to be done with it, whoever has moved it there. PENDING, it waits for what
-it comes after, then in line for a place; RETRY, it waits for its moment, then in line as well; once
-it is final, its dependents hear of it. Hearing of a step only notes what is to be done: one task, the
-pump, calls what is due and starts who is next, so that nothing else happens inside of a commit.
+A job's status says what is to be done with it, whoever has moved it there. PENDING, it waits for
+what it comes after, then in line for a place; RETRY, it waits for its moment, then in line as well;
+once it is final, its dependents hear of it. Hearing of a step only notes what is to be done: one
+task, the pump, calls what is due and starts who is next, so that nothing happens inside of a commit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from ._attempts import Attempts, give_up, revoke
+from ._attempts import Attempts
+from ._conclude import give_up, revoke
 from ._errors import HookFailed, JobStateError
 from ._job import Job
 from ._line import Line, Rank
@@ -27,7 +28,8 @@ from ._run_errors import DependencyFailed
 from ._status import JobStatus, RevokeCause
 from ._timers import Timers
 from ._waiting import Listeners, each, joined, left
-from ._work import MOVED, OVERDUE, SHUTDOWN, Stop, Work
+from ._work import MOVED, OVERDUE, SHUTDOWN, Running, Stop, Work
+
 
 class Dispatch:
     """The jobs of one runner that have not ended."""
@@ -43,7 +45,9 @@ class Dispatch:
         """Functions, each with its arguments, to be started as tasks."""
 
         self._pump: Waiter | None = None
-        self._idle: Listeners[Waiter] = None
+        self._stopped = False
+        self._ends: Listeners[Waiter] = None
+        """Who waits for all jobs, or all attempts, to have ended."""
 
     def take(self, work: Work, timeout: float | None) -> None:
         """Take on the work of a job that is PENDING, and has so many seconds to end."""
@@ -77,9 +81,8 @@ class Dispatch:
         work.since = anyio.current_time()
         self._leave_line(work)
         running = work.running
-        if running is not None and not running.over:
-            if job._state.rests or job.attempt != running.attempt.attempt:
-                self._attempts.stop(work, running, Stop(MOVED, f"the job is {job.status}"))
+        if running is not None and not running.over and not _stands_for(job, running):
+            self._attempts.stop(work, running, Stop(MOVED, f"the job is {job.status}"))
         if job._state.final:
             self._forget(work)
         else:
@@ -185,19 +188,39 @@ class Dispatch:
         return self._attempts
 
     async def until_idle(self) -> None:
-        """Return once all jobs have ended, and all attempts."""
-        while self._works or self._attempts.running:
-            idle = waiter(running_loop())
-            self._idle = joined(self._idle, idle)
-            try:
-                await idle
-            finally:
-                self._idle = left(self._idle, idle)
+        """Return once all jobs have ended, and all attempts: also those that were left behind."""
+        await self.until_ended()
+        while self._attempts.running and not self._stopped:
+            await self._next_end()
+
+    async def until_ended(self) -> None:
+        """Return once all jobs have ended."""
+        while self._works and not self._stopped:
+            await self._next_end()
+
+    async def _next_end(self) -> None:
+        end = waiter(running_loop())
+        self._ends = joined(self._ends, end)
+        try:
+            await end
+        finally:
+            self._ends = left(self._ends, end)
+
+    def _tell_end(self) -> None:
+        for end in each(self._ends):
+            end.wake()
 
     # --- the pump ---
 
     async def pump(self, tasks: TaskGroup) -> None:
         """Call what is due and start who is next, until cancelled."""
+        try:
+            await self._pump_on(tasks)
+        finally:
+            self._stopped = True
+            self._tell_end()
+
+    async def _pump_on(self, tasks: TaskGroup) -> None:
         while True:
             self._timers.call_due()
             while self._to_start:
@@ -205,9 +228,8 @@ class Dispatch:
             while self._closing is None and (work := self._line.next()) is not None:
                 work.place, work.starting = None, True
                 work.context.run(tasks.start_soon, self._attempts.make, work)
-            if not self._works and not self._attempts.running:
-                for idle in each(self._idle):
-                    idle.wake()
+            if not self._works:
+                self._tell_end()
             self._pump = waiter(running_loop())
             with anyio.CancelScope(deadline=self._timers.next):
                 await self._pump
@@ -227,6 +249,11 @@ class Dispatch:
     def closing(self) -> Stop | None:
         """Why nothing more is started; ``None`` as long as it is."""
         return self._closing
+
+
+def _stands_for(job: Job[Any, Any], running: Running) -> bool:
+    """Whether it is this attempt that the job's status stands for."""
+    return not job._state.rests and job.attempt == running.attempt.attempt
 
 
 def _dependency_failed(job: Job[Any, Any], dependency: Job[Any, Any]) -> DependencyFailed:

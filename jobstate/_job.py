@@ -173,9 +173,9 @@ class Job(Standing[T, S]):
         """Move the job by a trigger of its lifecycle, at its turn, and return what was committed.
 
         Arguments are for guards and hooks; ``result=``, ``error=``, ``reason=``, ``cause=``,
-        ``delay=`` and ``extras=`` are recorded as well. Without hooks, and if nobody else moves the job, it
-        returns at once. Cancelled before the commit, the job is as it was; cancelled after it,
-        the hooks run to their end first.
+        ``delay=`` and ``extras=`` are recorded as well. Without hooks, and if nobody else moves the
+        job, it returns at once. Cancelled before the commit, the job is as it was; cancelled after
+        it, the hooks run to their end first.
 
         Raises:
             TransitionRefused: the present status has no such transition.

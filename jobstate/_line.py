@@ -60,7 +60,9 @@ class Line(Generic[W]):
         """Return who may go, with all that it asks for taken; ``None`` if nobody may."""
         left = dict(self._free)
         firsts = [
-            (entry, queue) for queue in self._queues.values() if (entry := queue.first()) is not None
+            (entry, queue)
+            for queue in self._queues.values()
+            if (entry := queue.first()) is not None
         ]
         for entry, queue in sorted(firsts, key=lambda first: first[0].key):
             assert entry.item is not None

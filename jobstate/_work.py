@@ -134,9 +134,7 @@ def checked_result(result: Any) -> Any:
     Raises:
         UnsuitableResult: it has yet to be awaited, or to be iterated over.
     """
-    if result is None or not (
-        isawaitable(result) or isgenerator(result) or isasyncgen(result)
-    ):
+    if result is None or not (isawaitable(result) or isgenerator(result) or isasyncgen(result)):
         return result
     kind = f"a {type(result).__name__}"
     if iscoroutine(result) or isgenerator(result):
