@@ -29,15 +29,22 @@ class Executor(Protocol):
     """Runs the work of jobs for a `JobRunner`: in tasks, in threads, or wherever you like."""
 
     limit: int | None
-    """How many attempts it can run at once; ``None`` means any number."""
+    """How many attempts it can run at once; ``None`` means any number. The runner sees to it."""
+
+    def check(self, function: Any, args: tuple[Any, ...]) -> None:
+        """Return if it can run this; the runner asks when the work is submitted.
+
+        Raises:
+            UnsuitableWork: it can never run this.
+        """
 
     async def run(self, function: Any, args: tuple[Any, ...], attempt: Attempt) -> Any:
         """Do the work once: return its result, or raise what it raises.
 
         `current_job` is *attempt* in the caller's context. An executor that can stop the work
-        says how by `Attempt.when_stopped`, and returns or raises anything once it has. Cancelled,
-        it leaves at once: work that can be ended by force is, and work that cannot is left to
-        itself.
+        says how by `Attempt.when_stopped`, and returns or raises anything once it has: raises
+        `StopRequested`, where the work has nothing else to say. Cancelled, it leaves at once: work
+        that can be ended by force is, and work that cannot is left to itself.
         """
 
     async def aclose(self) -> None:

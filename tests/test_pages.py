@@ -42,6 +42,10 @@ ORDER = [
     "jobstate.observability",
     "jobstate.observability.structlog",
     "jobstate._attempt",
+    "jobstate.executors._plain",
+    "jobstate.executors.tasks",
+    "jobstate.executors.threads",
+    "jobstate.executors",
     "jobstate",
     "jobstate.testing._schedule",
     "jobstate.testing._chart",
@@ -210,6 +214,22 @@ def test_pages_that_listen_know_the_interfaces_alone():
         for name in each.names or [""]
     }
     assert beyond == {("jobstate.observability.structlog", "jobstate._compile", "name_of")}
+
+
+def test_executors_know_attempts_and_nothing_of_jobs():
+    """Each way of running work knows the attempt and the errors, and no other way."""
+    folder = "jobstate.executors."
+    executors = [page for page in PAGES if page.startswith(folder)]
+    known = {each.module for page in executors for each in ours(page)}
+    assert {module for module in known if not module.startswith(f"{folder}_")} <= {
+        "jobstate._attempt",
+        "jobstate._command",
+        "jobstate._errors",
+        "jobstate._loop",
+        "jobstate._portable",
+        "jobstate._records",
+        "jobstate._run_errors",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES)

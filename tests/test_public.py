@@ -18,7 +18,15 @@ import pytest
 import jobstate
 
 PACKAGE = Path(jobstate.__file__).parent
-PAGES = ["jobstate", "jobstate.abc", "jobstate.observability.structlog", "jobstate.testing"]
+PAGES = [
+    "jobstate",
+    "jobstate.abc",
+    "jobstate.executors",
+    "jobstate.executors.tasks",
+    "jobstate.executors.threads",
+    "jobstate.observability.structlog",
+    "jobstate.testing",
+]
 
 # What the required dependencies are imported as, and what these may bring along.
 REQUIRED = {"anyio", "six", "structlog", "transitions"}

@@ -1,0 +1,6 @@
+"""How the work of jobs is run: as tasks, in threads, in processes, or as commands."""
+
+from .tasks import Tasks
+from .threads import Threads
+
+__all__ = ["Tasks", "Threads"]
