@@ -130,7 +130,8 @@ def error_info(error: BaseException | str) -> ErrorInfo:
     if isinstance(error, str):
         return ErrorInfo("", error)
     kind = type(error)
-    home = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    page = kind.__module__
+    home = "" if page == "builtins" else "jobstate." if page.startswith("jobstate.") else f"{page}."
     trace = "".join(format_exception(error)) if error.__traceback__ else ""
     try:
         message = str(error)

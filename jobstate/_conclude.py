@@ -1,7 +1,7 @@
 """What becomes of a job as attempts at its work begin and end: the triggers of a runner.
 
-A job that cannot be moved as it should be fails, and one that cannot even fail is abandoned, so that
-nobody waits for it for ever.
+A job that cannot be moved as it should be fails, and one that cannot even fail is abandoned, so
+that nobody waits for it for ever.
 """
 
 from __future__ import annotations

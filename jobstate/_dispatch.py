@@ -3,7 +3,7 @@
 A job's status says what is to be done with it, whoever has moved it there. PENDING, it waits for
 what it comes after, then in line for a place; RETRY, it waits for its moment, then in line as well;
 once it is final, its dependents hear of it. Hearing of a step only notes what is to be done: one
-task, the pump, calls what is due and starts who is next, so that nothing happens inside of a commit.
+task, the pump, calls what is due and starts who is next, so that all this is outside of commits.
 """
 
 from __future__ import annotations

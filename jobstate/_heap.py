@@ -1,4 +1,4 @@
-"""A heap whose entries can be taken out from anywhere in it: `heapq`, and marks on what has gone."""
+"""A heap whose entries can be taken out from anywhere: `heapq`, and marks on what has gone."""
 
 from __future__ import annotations
 

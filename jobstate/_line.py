@@ -1,15 +1,15 @@
 """The line of jobs that wait for a free place: who is next, and what there is to go round.
 
-A job asks for a place in the runner, one with its executor, and units of named resources. Those that
-ask for the same kinds of things stand in one queue, by priority and then by arrival, and nobody
-overtakes in there. Between the queues, the first in line goes first; one that must wait for a
-resource lets others pass who leave it what it waits for, so that it does not starve.
+A job asks for a place in the runner, one with its executor, and units of named resources. Those
+that ask for the same kinds of things stand in one queue, by priority and then by arrival, and
+nobody overtakes in there. Between the queues, the first in line goes first; one that must wait for
+a resource lets others pass who leave it what it waits for, so that it does not starve.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from ._heap import Entry, Heap
 
@@ -59,14 +59,10 @@ class Line(Generic[W]):
     def next(self) -> W | None:
         """Return who may go, with all that it asks for taken; ``None`` if nobody may."""
         left = dict(self._free)
-        firsts = [
-            (entry, queue)
-            for queue in self._queues.values()
-            if (entry := queue.first()) is not None
-        ]
-        for entry, queue in sorted(firsts, key=lambda first: first[0].key):
-            assert entry.item is not None
-            demand, who = entry.item
+        firsts = ((queue.first(), queue) for queue in self._queues.values())
+        waiting = [(entry, queue) for entry, queue in firsts if entry is not None]
+        for entry, queue in sorted(waiting, key=lambda first: first[0].key):
+            demand, who = cast(tuple[Demand, W], entry.item)
             kinds = [kind for kind in demand if kind in left]
             if all(demand[kind] <= left[kind] for kind in kinds):
                 for kind in kinds:

@@ -49,9 +49,9 @@ class JobRunner:
 
     ``async with JobRunner(limit=8) as runner: job = await runner.submit(publish, "data.csv")``.
     Leaving the block waits for all work. Where the block is left by an exception or a cancellation,
-    what runs is stopped and what waits is revoked, with cause SHUTDOWN; interrupted once more, nobody
-    is granted any more time. No task, process or command survives the block; of threads, which
-    nothing can end, those that do not listen are left to themselves.
+    what runs is stopped and what waits is revoked, with cause SHUTDOWN; interrupted once more,
+    nobody is granted any more time. No task, process or command survives the block; of threads,
+    which nothing can end, those that do not listen are left to themselves.
 
     Args:
         limit: how many attempts run at once; ``None`` means any number.
@@ -109,8 +109,8 @@ class JobRunner:
             free[_PLACE] = limit
         self._dispatch = Dispatch(free, seconds, random or Random())
         self.jobs._follow(self._dispatch)
-        self._demands: dict[Any, Mapping[Hashable, int]] = {}
-        """What jobs ask for, shared by all that ask for the same."""
+        self._demands: dict[Executor, Mapping[Hashable, int]] = {}
+        """What jobs ask for that take no resources, shared by all that run in the same way."""
 
         self._home: object = None
         self._state = "has not been entered"
@@ -287,9 +287,10 @@ class JobRunner:
             raise RunnerClosed(asked, self._state)
         executor = executor or self._executor_for(function)
         executor.check(function, args)
+        timeouts = {"timeout": timeout, "attempt_timeout": attempt_timeout}
+        self._check_options(function, priority, timeouts, retry)
         if retry is not None:
             self._check_trigger("retry")
-        self._check_options(function, timeout, attempt_timeout, priority)
         demand = self._demand(executor, resources)
         job: Job[Any] = Job(
             id,
@@ -330,7 +331,7 @@ class JobRunner:
     def _executor_for(self, function: Any) -> Executor:
         if isinstance(function, Command):
             return self.commands
-        if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", 0)):
+        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
             return self.tasks
         if callable(function):
             return self.threads
@@ -347,22 +348,24 @@ class JobRunner:
             raise UnknownTrigger(self._lifecycle.name, trigger, known)
 
     def _check_options(
-        self, function: Any, timeout: Any, attempt_timeout: Any, priority: Any
+        self, function: Any, priority: Any, timeouts: Mapping[str, Any], retry: Any
     ) -> None:
-        for name, given in (("timeout", timeout), ("attempt_timeout", attempt_timeout)):
+        problem = None
+        for name, given in timeouts.items():
             seconds = None if given is None else number(given)
             if given is not None and (seconds is None or seconds <= 0):
                 problem = f"{name}={given!r} must be a number of seconds above 0, or None"
-                raise UnsuitableWork(_named(function), problem)
         if type(priority) is not int:
             problem = f"priority={priority!r} must be a whole number"
-            raise UnsuitableWork(_named(function), problem)
+        if retry is not None and not isinstance(retry, Retry):
+            problem = f"retry={retry!r} must be a Retry, such as Retry(attempts=3)"
         here = home()
         if here is not self._home:
             problem = (
-                f"its runner belongs to {describe(self._home)}, and this is {describe(here)}; from a "
-                "worker thread use anyio.from_thread.run(runner.submit, …)"
+                f"its runner belongs to {describe(self._home)}, and this is {describe(here)}; from "
+                "a worker thread use anyio.from_thread.run(runner.submit, …)"
             )
+        if problem is not None:
             raise UnsuitableWork(_named(function), problem)
 
     def _demand(
@@ -373,8 +376,8 @@ class JobRunner:
             there = self._resources.get(resource)
             if there is None or asked > there:
                 raise ImpossibleDemand(resource, asked, there)
-        shared = (executor, *units.items())
-        return self._demands.setdefault(shared, {_PLACE: 1, executor: 1, **units})
+        simple = self._demands.setdefault(executor, {_PLACE: 1, executor: 1})
+        return {**simple, **units} if units else simple
 
     def _known(
         self, jobs: Iterable[Job[Any, Any] | str], own_id: str, function: Any
