@@ -84,10 +84,9 @@ async def _failed(work: Work, attempt: int, error: BaseException, random: Random
 
 def _may_pass(error: BaseException, retry: Retry) -> bool:
     """Whether another attempt may go better."""
-    if isinstance(error, AttemptTimedOut):
-        return True
-    lasting = isinstance(error, UnsuitableResult) or not isinstance(error, Exception)
-    return not lasting and retry.wants(error)
+    if isinstance(error, UnsuitableResult) or not isinstance(error, Exception):
+        return False
+    return isinstance(error, AttemptTimedOut) or retry.wants(error)
 
 
 async def revoke(job: Job[Any, Any], attempt: int | None, stop: Stop) -> None:

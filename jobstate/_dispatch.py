@@ -9,7 +9,7 @@ task, the pump, calls what is due and starts who is next, so that all this is ou
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from random import Random
@@ -22,7 +22,7 @@ from ._attempts import Attempts
 from ._conclude import give_up, revoke
 from ._errors import HookFailed, JobStateError
 from ._job import Job
-from ._line import Line, Rank
+from ._line import Demand, Line, Rank
 from ._loop import Waiter, running_loop, waiter
 from ._run_errors import DependencyFailed
 from ._status import JobStatus, RevokeCause
@@ -34,7 +34,7 @@ from ._work import MOVED, OVERDUE, SHUTDOWN, Running, Stop, Work
 class Dispatch:
     """The jobs of one runner that have not ended."""
 
-    def __init__(self, free: Mapping[Hashable, int], grace: float, random: Random) -> None:
+    def __init__(self, free: Demand, grace: float, random: Random) -> None:
         self._line: Line[Work] = Line(free)
         self._timers = Timers(self.wake)
         self._attempts = Attempts(self, self._timers, grace, random)

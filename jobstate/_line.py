@@ -8,8 +8,8 @@ a resource lets others pass who leave it what it waits for, so that it does not 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Generic, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar, cast
 
 from ._heap import Entry, Heap
 
@@ -17,7 +17,7 @@ W = TypeVar("W")
 Rank = tuple[int, int]
 """Minus the priority, and the number of the arrival: the smaller goes first."""
 
-Demand = Mapping[Hashable, int]
+Demand = Mapping[Any, int]
 """How many units of what a job asks for."""
 
 
@@ -37,16 +37,16 @@ class Place(Generic[W]):
 class Line(Generic[W]):
     """Who waits, in order, and what is free."""
 
-    def __init__(self, free: Mapping[Hashable, int]) -> None:
+    def __init__(self, free: Mapping[Any, int]) -> None:
         self._free = dict(free)
         """Units that nobody has now; what is not in here is there without limit."""
 
-        self._queues: dict[frozenset[Hashable], Heap[Rank, tuple[Demand, W]]] = {}
+        self._queues: dict[frozenset[Any], Heap[Rank, tuple[Demand, W]]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
 
-    def offer(self, resource: Hashable, units: int) -> None:
+    def offer(self, resource: Any, units: int) -> None:
         """Say how many units of another resource there are, unless that is known."""
         self._free.setdefault(resource, units)
 

@@ -138,6 +138,17 @@ def _timed_out(job_id: str, attempt: int, seconds: float, left_behind: bool) -> 
     return AttemptTimedOut(job_id, attempt, seconds, left_behind=left_behind)
 
 
+class StillRunning(JobStateError, TimeoutError):
+    """The job had not ended when the time to wait for it was over; it goes on."""
+
+    def __init__(self, job_id: str, status: Any, seconds: float) -> None:
+        self.job_id, self.status, self.seconds = job_id, status, seconds
+        super().__init__(job_id, status, seconds)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} is {named(self.status)} after {self.seconds:g} s of waiting"
+
+
 class UnsuitableResult(JobStateError, TypeError):
     """What the work gave is no result: it has yet to be awaited, or cannot leave its process."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import copy_context
 from inspect import iscoroutine, iscoroutinefunction
 from random import Random
 from types import TracebackType
-from typing import Any, TypeVar, TypeVarTuple, overload
+from typing import Any, TypedDict, TypeVar, TypeVarTuple, Unpack, overload
 
 import anyio
 
@@ -42,6 +42,22 @@ Args = TypeVarTuple("Args")
 
 _PLACE = object()
 """What each attempt takes one of, where the runner has a limit."""
+
+
+class SubmitOptions(TypedDict, total=False):
+    """What can be said of a job when it is submitted; see `JobRunner.submit`."""
+
+    name: str
+    id: str | None
+    retry: Retry | None
+    timeout: float | None
+    attempt_timeout: float | None
+    after: Iterable[Job[Any, Any] | str]
+    after_end: Iterable[Job[Any, Any] | str]
+    priority: int
+    resources: Mapping[str, int] | None
+    executor: Executor | None
+    info: Mapping[str, Any] | None
 
 
 class JobRunner:
@@ -104,12 +120,12 @@ class JobRunner:
         self._clock = clock
         self.jobs: Jobs = Jobs(keep=keep, keep_for=keep_for, clock=clock)
         self.jobs._own.worker = self
-        free: dict[Hashable, int] = dict(self._resources)
+        free: dict[Any, int] = dict(self._resources)
         if limit is not None:
             free[_PLACE] = limit
         self._dispatch = Dispatch(free, seconds, random or Random())
         self.jobs._follow(self._dispatch)
-        self._demands: dict[Executor, Mapping[Hashable, int]] = {}
+        self._demands: dict[Executor, Mapping[Any, int]] = {}
         """What jobs ask for that take no resources, shared by all that run in the same way."""
 
         self._home: object = None
@@ -179,21 +195,7 @@ class JobRunner:
 
     @overload
     async def submit(
-        self,
-        function: Command,
-        /,
-        *,
-        name: str = ...,
-        id: str | None = ...,
-        retry: Retry | None = ...,
-        timeout: float | None = ...,
-        attempt_timeout: float | None = ...,
-        after: Iterable[Job[Any, Any] | str] = ...,
-        after_end: Iterable[Job[Any, Any] | str] = ...,
-        priority: int = ...,
-        resources: Mapping[str, int] | None = ...,
-        executor: Executor | None = ...,
-        info: Mapping[str, Any] | None = ...,
+        self, command: Command, /, **options: Unpack[SubmitOptions]
     ) -> Job[CommandResult]: ...
 
     @overload
@@ -202,17 +204,7 @@ class JobRunner:
         function: Callable[[*Args], Awaitable[R]],
         /,
         *args: *Args,
-        name: str = ...,
-        id: str | None = ...,
-        retry: Retry | None = ...,
-        timeout: float | None = ...,
-        attempt_timeout: float | None = ...,
-        after: Iterable[Job[Any, Any] | str] = ...,
-        after_end: Iterable[Job[Any, Any] | str] = ...,
-        priority: int = ...,
-        resources: Mapping[str, int] | None = ...,
-        executor: Executor | None = ...,
-        info: Mapping[str, Any] | None = ...,
+        **options: Unpack[SubmitOptions],
     ) -> Job[R]: ...
 
     @overload
@@ -221,20 +213,10 @@ class JobRunner:
         function: Callable[[*Args], R],
         /,
         *args: *Args,
-        name: str = ...,
-        id: str | None = ...,
-        retry: Retry | None = ...,
-        timeout: float | None = ...,
-        attempt_timeout: float | None = ...,
-        after: Iterable[Job[Any, Any] | str] = ...,
-        after_end: Iterable[Job[Any, Any] | str] = ...,
-        priority: int = ...,
-        resources: Mapping[str, int] | None = ...,
-        executor: Executor | None = ...,
-        info: Mapping[str, Any] | None = ...,
+        **options: Unpack[SubmitOptions],
     ) -> Job[R]: ...
 
-    async def submit(
+    async def submit(  # type: ignore[misc]  # mypy takes *Args for more than Any
         self,
         function: Any,
         /,
@@ -368,9 +350,7 @@ class JobRunner:
         if problem is not None:
             raise UnsuitableWork(_named(function), problem)
 
-    def _demand(
-        self, executor: Executor, resources: Mapping[str, int] | None
-    ) -> Mapping[Hashable, int]:
+    def _demand(self, executor: Executor, resources: Mapping[str, int] | None) -> Mapping[Any, int]:
         units = _units(resources or {}, "submit")
         for resource, asked in units.items():
             there = self._resources.get(resource)
