@@ -32,8 +32,17 @@ from ._job_lifecycle import JOB_LIFECYCLE
 from ._lifecycle import Lifecycle
 from ._observers import add_observer, remove_observer
 from ._records import ErrorInfo, Outcome, Progress, Snapshot, Transition
+from ._retry import Retry
+from ._run_errors import (
+    AttemptTimedOut,
+    DependencyCycle,
+    DependencyFailed,
+    ImpossibleDemand,
+    RunnerClosed,
+    StillRunning,
+)
 from ._several import AsCompleted, all_completed, as_completed, first_completed
-from ._status import JobStatus, RevokeCause
+from ._status import Cancellation, JobStatus, RevokeCause
 from ._table import TransitionEvent
 from ._waiting import Changes
 from .observability.structlog import StructlogObserver
@@ -43,13 +52,18 @@ __version__ = "0.1.0"
 __all__ = [
     "JOB_LIFECYCLE",
     "AsCompleted",
+    "AttemptTimedOut",
     "BadArgument",
     "CallbackNotFound",
+    "Cancellation",
     "Changes",
+    "DependencyCycle",
+    "DependencyFailed",
     "EdgeInfo",
     "ErrorInfo",
     "GuardRefused",
     "HookFailed",
+    "ImpossibleDemand",
     "InvalidJobId",
     "InvalidLifecycle",
     "Job",
@@ -69,8 +83,11 @@ __all__ = [
     "Refused",
     "Registration",
     "ReportRefused",
+    "Retry",
     "RevokeCause",
+    "RunnerClosed",
     "Snapshot",
+    "StillRunning",
     "StructlogObserver",
     "Transition",
     "TransitionEvent",
