@@ -6,25 +6,20 @@ from collections.abc import Coroutine, Generator
 from inspect import isawaitable, iscoroutine
 from typing import Any
 
-from ._arguments import BARE_EFFECTS, NO_EFFECTS, UNSET, Effects, effects_of
+from ._arguments import UNSET
 from ._errors import (
     BadArgument,
     JobAbandoned,
     NothingToDefer,
-    ReentrantTrigger,
     Refused,
     TransitionRefused,
-    UnknownTrigger,
     WouldBlock,
 )
-from ._loop import at_once, running_loop
-from ._observers import tell_transitioned, who_listens
+from ._moving import Moving
+from ._own import Own
 from ._records import Outcome, S, T, Transition
-from ._standing import Own, Standing
 from ._status import Cancellation, RevokeCause
 from ._table import Callback, Hook, HookPlace, TransitionEvent, hook_callback
-from ._transit import ask, check_at_once, run
-from ._turn import Turn
 from ._waiting import Changes, each, until_ended, until_reached
 
 
@@ -46,7 +41,7 @@ class Registration:
                 del self._own.hooks[self._place]
 
 
-class Job(Standing[T, S]):
+class Job(Moving[T, S]):
     """One piece of long-running work, and where it stands.
 
     A job belongs to the event loop in which it is made or, made where none runs, to the first
@@ -345,100 +340,7 @@ class Job(Standing[T, S]):
         for listener in (*each(self._at_end), *each(self._at_step)):
             listener.ended(self)
 
-    # --- moving ---
-
-    async def _move(
-        self, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Transition[S]:
-        if running_loop() is not self._home:
-            self._check_home()
-        effects = self._effects(trigger, args, kwargs)
-        if self._turn is None:
-            transition = self._stepped(trigger, effects)
-            if transition is not None:
-                return transition
-        turn = await self._my_turn(trigger)
-        try:
-            return await run(self, trigger, args, kwargs, effects, turn)
-        finally:
-            self._release()
-
-    async def _ask(self, trigger: str, /, *args: Any, **kwargs: Any) -> None:
-        """Raise what the trigger would be refused with, were it called now."""
-        self._check_home()
-        self._effects(self._known(trigger), args, kwargs)
-        turn = await self._my_turn(trigger)
-        try:
-            await ask(self, trigger, args, kwargs, turn)
-        finally:
-            self._release()
-
-    async def _my_turn(self, trigger: str) -> Turn:
-        """Return the job's turn, once it is the running task's."""
-        turn = self._turn
-        if turn is None:
-            self._turn = turn = Turn()
-        else:
-            self._check_not_mine(self._known(trigger), turn)
-            await turn.wait(self._release)
-        return turn
-
-    def _move_now(
-        self, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Transition[S]:
-        if running_loop() is not self._home:
-            self._check_home()
-        effects = self._effects(trigger, args, kwargs)
-        turn = self._turn
-        if turn is not None:
-            self._check_not_mine(self._known(trigger), turn)
-            raise WouldBlock(self.id, trigger, "it is in the middle of another transition")
-        transition = self._stepped(trigger, effects)
-        if transition is not None:
-            return transition
-        check_at_once(self, trigger)
-        self._turn = turn = Turn(at_once=True)
-        try:
-            return at_once(run(self, trigger, args, kwargs, effects, turn))
-        finally:
-            self._release()
-
-    def _effects(self, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Effects:
-        if args or kwargs:
-            return effects_of(self.id, trigger, args, kwargs)
-        return BARE_EFFECTS.get(trigger, NO_EFFECTS)
-
-    def _stepped(self, trigger: str, effects: Effects) -> Transition[S] | None:
-        """Move the job in a single step, where nothing at all is to be called meanwhile."""
-        way = self._state.ways.get(trigger)
-        if way is None:
-            self._known(trigger)
-        elif way.plain is not None and (self._own is None or self._own.is_idle):
-            transition: Transition[S] = self._drafted(way.plain, effects)
-            self._commit(way.plain, transition, effects)
-            listening = who_listens("transitioned")
-            if listening:
-                self._turn = Turn(at_once=True)
-                try:
-                    tell_transitioned(listening, self, transition)
-                finally:
-                    self._release()
-            return transition
-        return None
-
-    def _check_not_mine(self, trigger: str, turn: Turn) -> None:
-        if turn.is_mine:
-            raise ReentrantTrigger(self.id, self.status, trigger)
-
-    def _release(self) -> None:
-        """Hand the turn to whoever is next."""
-        if self._turn is not None and not self._turn.hand_on():
-            self._turn = None
-
-    def _known(self, trigger: str) -> str:
-        if trigger not in self._table.triggers:
-            raise UnknownTrigger(self.lifecycle.name, trigger, self._table.triggers)
-        return trigger
+    # --- helpers ---
 
     def _checked_version(self, after: int) -> int:
         if not isinstance(after, int) or isinstance(after, bool) or after < 0:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from types import MappingProxyType
 from typing import Any, Generic, NamedTuple
 
 from ._errors import JobFailed, JobRevoked, OutcomeUndeclared
@@ -159,7 +158,7 @@ class Outcome(NamedTuple, Generic[T, S]):
     timestamp: float
     """When it ended, in POSIX seconds."""
 
-    extras: Mapping[str, Any] = MappingProxyType({})
+    extras: Mapping[str, Any] = {}  # nobody changes a Mapping
     """Details of the job, such as the exit code of a command."""
 
     @property

@@ -15,6 +15,7 @@ from ._ids import checked_id, new_id
 from ._job_lifecycle import JOB_LIFECYCLE
 from ._lifecycle import Lifecycle
 from ._loop import Thread, describe, home, running_loop
+from ._own import Group, Own
 from ._records import ErrorInfo, Outcome, Progress, S, Snapshot, T, Transition, moment
 from ._status import JobStatus, RevokeCause
 from ._table import Callback, Edge, HookPlace, State, Table
@@ -28,43 +29,6 @@ if TYPE_CHECKING:
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _new_tuple: Any = tuple.__new__
 """Makes a record in half the time that its own constructor takes."""
-
-
-class Own:
-    """What few jobs have of their own: hooks, a journal, somebody who runs their work."""
-
-    __slots__ = ("groups", "hooks", "journal", "worker")
-
-    def __init__(self, journal: Journal | None = None, groups: tuple[Group, ...] = ()) -> None:
-        self.hooks: dict[HookPlace, list[Callback]] = {}
-        """None of the lists is empty."""
-
-        self.journal = journal
-        self.worker: Worker | None = None
-        self.groups = groups
-        """What the job has besides, as a member of collections; in the order of joining them."""
-
-    def first(self, what: str) -> Any:
-        """Return the journal or the worker: the job's own, else that of the first collection."""
-        for own in (self, *self.groups):
-            found = getattr(own, what)
-            if found is not None:
-                return found
-        return None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is called when the job moves."""
-        for own in (self, *self.groups):  # noqa: SIM110  # any() takes 200 ns more
-            if own.hooks or own.journal is not None:
-                return False
-        return True
-
-
-class Group(Own):
-    """What all jobs of a collection have. Those that have nothing more share it as it is."""
-
-    __slots__ = ()
 
 
 class Standing(Generic[T, S]):
@@ -385,7 +349,7 @@ class Standing(Generic[T, S]):
                 last.reason,
                 last.cause,
                 last.timestamp,
-                self._extras,
+                dict(self._extras),
             ),
         )
         return outcome

@@ -8,7 +8,7 @@ import anyio
 
 from ._heap import Entry, Heap
 
-Timer = Entry[float, Callable[[], object]]
+Due = Entry[float, Callable[[], object]]
 
 
 class Timers:
@@ -19,11 +19,11 @@ class Timers:
         self._earlier = earlier
         """Called where the earliest deadline has become an earlier one."""
 
-    def after(self, seconds: float, callback: Callable[[], object]) -> Timer:
+    def after(self, seconds: float, callback: Callable[[], object]) -> Due:
         """Have *callback* called in so many seconds; what is returned serves to `cancel` that."""
         return self.at(anyio.current_time() + seconds, callback)
 
-    def at(self, when: float, callback: Callable[[], object]) -> Timer:
+    def at(self, when: float, callback: Callable[[], object]) -> Due:
         """Have *callback* called at a moment on the loop's clock; see `after`."""
         before = self.next
         timer = self._heap.push(when, callback)
@@ -31,7 +31,7 @@ class Timers:
             self._earlier()
         return timer
 
-    def cancel(self, timer: Timer | None) -> None:
+    def cancel(self, timer: Due | None) -> None:
         """Have nothing called after all. It may have been called already, or be ``None``."""
         if timer is not None:
             self._heap.discard(timer)

@@ -14,7 +14,7 @@ from ._loop import Waiter, running_loop, waiter
 from ._retry import Retry
 from ._run_errors import UnsuitableResult
 from ._status import RevokeCause
-from ._timers import Timer
+from ._timers import Due
 from ._waiting import Listeners, each, joined, left
 from .abc import Executor
 
@@ -77,10 +77,10 @@ class Work:
     since: float = 0.0
     """When the job last moved, on the event loop's clock."""
 
-    due: Timer | None = None
+    due: Due | None = None
     """The moment at which it gets in line again."""
 
-    deadline: Timer | None = None
+    deadline: Due | None = None
     starting: bool = False
     """It has been given its place, and the job is being started."""
 
@@ -118,7 +118,7 @@ class Running:
     """Cancelled, it leaves the work to itself at once."""
 
     stop: Stop | None = None
-    grace: Timer | None = None
+    grace: Due | None = None
     """The moment at which a stop is enforced."""
 
     over: bool = False
