@@ -33,32 +33,30 @@ from ._lifecycle import Lifecycle
 from ._observers import add_observer, remove_observer
 from ._records import ErrorInfo, Outcome, Progress, Snapshot, Transition
 from ._retry import Retry
-from ._run_errors import (
-    AttemptTimedOut,
-    DependencyCycle,
-    DependencyFailed,
-    ImpossibleDemand,
-    RunnerClosed,
-    StillRunning,
-)
+from ._run_errors import AttemptTimedOut, ChangesLost, DependencyCycle, DependencyFailed, DuplicateJob, ImpossibleDemand, JobNotFound, JobUnfinished, JobsClosed, RunnerClosed, StillRunning
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._table import TransitionEvent
 from ._waiting import Changes
 from .observability.structlog import StructlogObserver
+from ._all_changes import AllChanges
+from ._jobs import Jobs
 
 __version__ = "0.1.0"
 
 __all__ = [
     "JOB_LIFECYCLE",
+    "AllChanges",
     "AsCompleted",
     "AttemptTimedOut",
     "BadArgument",
     "CallbackNotFound",
     "Cancellation",
     "Changes",
+    "ChangesLost",
     "DependencyCycle",
     "DependencyFailed",
+    "DuplicateJob",
     "EdgeInfo",
     "ErrorInfo",
     "GuardRefused",
@@ -69,9 +67,13 @@ __all__ = [
     "Job",
     "JobAbandoned",
     "JobFailed",
+    "JobNotFound",
     "JobRevoked",
     "JobStateError",
     "JobStatus",
+    "JobUnfinished",
+    "Jobs",
+    "JobsClosed",
     "Lifecycle",
     "LifecycleSealed",
     "NothingToDefer",

@@ -13,15 +13,18 @@ from ._portable import named
 
 
 class JobNotFound(JobStateError, KeyError):
-    """There is no job of that id here; it may never have been, or be forgotten."""
+    """There is no job of that id here; it may never have been, or be forgotten.
 
-    def __init__(self, job_id: object, known: Iterable[str]) -> None:
-        self.job_id, self.known = job_id, tuple(known)
-        super().__init__(job_id, self.known)
+    `known` are the ids that there are, unless they are many.
+    """
+
+    def __init__(self, job_id: object, count: int, known: Iterable[str] = ()) -> None:
+        self.job_id, self.count, self.known = job_id, count, tuple(known)
+        super().__init__(job_id, count, self.known)
 
     def __str__(self) -> str:
         hint = nearest(str(self.job_id), self.known)
-        count = f"{len(self.known):,} are" if len(self.known) != 1 else "one is"
+        count = "one is" if self.count == 1 else f"{self.count:,} are"
         return f"no job {self.job_id!r} is known here{hint}; {count}"
 
 
@@ -36,6 +39,28 @@ class DuplicateJob(JobStateError, ValueError):
         return f"another job {self.job_id} is there already: it is {named(self.status)}"
 
 
+class JobUnfinished(JobStateError):
+    """The job has not ended, so it cannot be forgotten."""
+
+    def __init__(self, job_id: str, status: Any) -> None:
+        self.job_id, self.status = job_id, status
+        super().__init__(job_id, status)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} is {named(self.status)}: it cannot be forgotten until it ends"
+
+
+class JobsClosed(JobStateError):
+    """The collection takes no more jobs; nothing has changed."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(job_id)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} cannot be added: the collection was closed"
+
+
 class ChangesLost(JobStateError):
     """Jobs were forgotten before a slow reader had read all of their changes.
 
@@ -47,10 +72,9 @@ class ChangesLost(JobStateError):
         super().__init__(jobs, changes)
 
     def __str__(self) -> str:
-        return (
-            f"{self.changes:,} changes of {self.jobs:,} finished jobs were forgotten before they "
-            "were read: read faster, or have more jobs kept"
-        )
+        changes = "1 change" if self.changes == 1 else f"{self.changes:,} changes"
+        jobs = "1 finished job" if self.jobs == 1 else f"{self.jobs:,} finished jobs"
+        return f"lost {changes} of {jobs}, forgotten unread: read faster, or have more jobs kept"
 
 
 # --- submitting -----------------------------------------------------------------------------

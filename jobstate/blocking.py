@@ -250,7 +250,8 @@ class BlockingJobs:
 
     def counts(self) -> dict[Any, int]:
         """Return how many jobs there are of each status."""
-        return self._open("count jobs").call(self._runner.jobs.counts)
+        self._open("count jobs")
+        return self._runner.jobs.counts
 
     def on(self, status_or_trigger: str, hook: Hook) -> Registration:
         """Add a hook to all jobs, which is called in the event loop's thread; see `Jobs.on`."""

@@ -21,7 +21,16 @@ from structlog.testing import capture_logs
 import jobstate
 import jobstate.abc
 import jobstate.testing
-from jobstate import JOB_LIFECYCLE, HookFailed, Job, JobStateError, JobStatus, Lifecycle, Refused
+from jobstate import (
+    JOB_LIFECYCLE,
+    HookFailed,
+    Job,
+    Jobs,
+    JobStateError,
+    JobStatus,
+    Lifecycle,
+    Refused,
+)
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -227,9 +236,9 @@ def test_public_name_is_in_the_reference(name):
     assert len(DESCRIBED.get(name, [])) == 1
 
 
-@pytest.mark.parametrize("cls", [Job, Lifecycle])
+@pytest.mark.parametrize("cls", [Job, Jobs, Lifecycle])
 def test_public_member_is_in_the_reference(cls):
-    """Whatever can be called or read of a job or of a lifecycle is described, once."""
+    """Whatever can be called or read of jobs or of a lifecycle is described, once."""
     members = {
         name
         for name, member in inspect.getmembers(cls)
@@ -266,12 +275,14 @@ def test_error_is_on_its_page(name):
 
 
 def test_errors_are_grouped_as_in_the_package():
-    """The page has the groups of the package's own page, with the same errors in each."""
-    source = inspect.getsource(sys.modules["jobstate._errors"])
+    """The page has the groups of the package's own pages, with the same errors in each."""
     groups = {}
-    for group in re.split(r"^# --- ", source, flags=re.MULTILINE)[1:]:
-        classes = re.findall(r"^class ([A-Z]\w+)", group, re.MULTILINE)
-        groups[group.partition(" ---")[0].strip(" -")] = classes
+    for page in ("jobstate._errors", "jobstate._run_errors"):
+        source = inspect.getsource(sys.modules[page])
+        for group in re.split(r"^# --- ", source, flags=re.MULTILINE)[1:]:
+            classes = re.findall(r"^class ([A-Z]\w+)", group, re.MULTILINE)
+            public = [name for name in classes if hasattr(jobstate, name)]
+            groups |= {group.partition(" ---")[0].strip(" -"): public} if public else {}
     sections = {}
     for section in text("docs/reference/errors.md").split("\n## ")[1:-1]:
         title, _, rest = section.partition("\n")
