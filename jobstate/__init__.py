@@ -1,5 +1,6 @@
 """Jobs with a declared lifecycle: driven from anywhere, awaited without polling."""
 
+from ._all_changes import AllChanges
 from ._declared import EdgeInfo
 from ._errors import (
     BadArgument,
@@ -29,18 +30,29 @@ from ._errors import (
 )
 from ._job import Job, Registration
 from ._job_lifecycle import JOB_LIFECYCLE
+from ._jobs import Jobs
 from ._lifecycle import Lifecycle
 from ._observers import add_observer, remove_observer
 from ._records import ErrorInfo, Outcome, Progress, Snapshot, Transition
 from ._retry import Retry
-from ._run_errors import AttemptTimedOut, ChangesLost, DependencyCycle, DependencyFailed, DuplicateJob, ImpossibleDemand, JobNotFound, JobUnfinished, JobsClosed, RunnerClosed, StillRunning
+from ._run_errors import (
+    AttemptTimedOut,
+    ChangesLost,
+    DependencyCycle,
+    DependencyFailed,
+    DuplicateJob,
+    ImpossibleDemand,
+    JobNotFound,
+    JobsClosed,
+    JobUnfinished,
+    RunnerClosed,
+    StillRunning,
+)
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._table import TransitionEvent
 from ._waiting import Changes
 from .observability.structlog import StructlogObserver
-from ._all_changes import AllChanges
-from ._jobs import Jobs
 
 __version__ = "0.1.0"
 

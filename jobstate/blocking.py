@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -176,22 +176,25 @@ class BlockingJobs:
         tb: TracebackType | None,
     ) -> None:
         portal = self._open("leave the block")
-        stopping = None if exc is None else self._stop(portal)
-        portal.call(self._leave.set)
-        interrupted = False
-        while not self._running.done():
-            try:
-                self._running.result()
-            except KeyboardInterrupt:
-                interrupted = True
-                if stopping is None:
-                    stopping = self._stop(portal)
-                else:
-                    stopping.cancel()  # then the runner grants nobody any more time
-        self._state = "was left"
-        self._thread.__exit__(None, None, None)
-        if interrupted:
-            raise KeyboardInterrupt
+        try:
+            stopping = None if exc is None else self._stop(portal)
+            portal.call(self._leave.set)
+            interruption: KeyboardInterrupt | None = None
+            while not wait([self._running], 0).done:
+                try:
+                    wait([self._running])
+                except KeyboardInterrupt as interrupt:
+                    interruption = interrupt
+                    if stopping is None:
+                        stopping = self._stop(portal)
+                    else:
+                        stopping.cancel()  # then the runner grants nobody any more time
+            self._running.result()
+            if interruption is not None:
+                raise interruption
+        finally:
+            self._state = "was left"
+            self._thread.__exit__(None, None, None)
 
     def _stop(self, portal: BlockingPortal) -> Future[None]:
         return portal.start_task_soon(self._runner.aclose, "the block of BlockingJobs was left")
@@ -219,7 +222,9 @@ class BlockingJobs:
         **options: Unpack[SubmitOptions],
     ) -> BlockingJob[R]: ...
 
-    def submit(self, function: Any, /, *args: Any, **options: Any) -> BlockingJob[Any]:
+    def submit(  # type: ignore[misc]  # mypy takes *Args for more than Any
+        self, function: Any, /, *args: Any, **options: Any
+    ) -> BlockingJob[Any]:
         """Have work run as a job, and return the job; see `JobRunner.submit`.
 
         Jobs that it should come after may be given as they are, or by their ids.
@@ -248,14 +253,16 @@ class BlockingJobs:
         found: list[Job[Any]] = portal.call(list, self._runner.jobs)
         return iter([BlockingJob(job, portal) for job in found])
 
+    @property
     def counts(self) -> dict[Any, int]:
-        """Return how many jobs there are of each status."""
+        """How many jobs there are of each status."""
         self._open("count jobs")
         return self._runner.jobs.counts
 
     def on(self, status_or_trigger: str, hook: Hook) -> Registration:
         """Add a hook to all jobs, which is called in the event loop's thread; see `Jobs.on`."""
-        return self._open("add a hook").call(self._runner.jobs.on, status_or_trigger, hook)
+        add: Callable[[str, Hook], Registration] = self._runner.jobs.on
+        return self._open("add a hook").call(add, status_or_trigger, hook)
 
     def _open(self, asked: str) -> BlockingPortal:
         if self._portal is None or self._state == "was left":
