@@ -47,7 +47,10 @@ ORDER = [
     "jobstate.observability",
     "jobstate.observability.structlog",
     "jobstate._attempt",
+    "jobstate.executors._ends",
     "jobstate.executors._plain",
+    "jobstate.executors._process",
+    "jobstate.executors.processes",
     "jobstate.executors.tasks",
     "jobstate.executors.threads",
     "jobstate.executors",
@@ -244,6 +247,7 @@ def test_executors_know_attempts_and_nothing_of_jobs():
         "jobstate._portable",
         "jobstate._records",
         "jobstate._run_errors",
+        "jobstate._status",
     }
 
 

@@ -22,6 +22,7 @@ PAGES = [
     "jobstate",
     "jobstate.abc",
     "jobstate.executors",
+    "jobstate.executors.processes",
     "jobstate.executors.tasks",
     "jobstate.executors.threads",
     "jobstate.observability.structlog",
