@@ -71,7 +71,7 @@ class Attempts:
             job.info,
             tell=partial(report, job),
         )
-        work.running = running = Running(attempt, anyio.CancelScope(shield=True))
+        work.running = running = Running(attempt, anyio.CancelScope())
         work.starting = False
         work.tell()
         self.running[running] = work
@@ -158,7 +158,7 @@ class Attempts:
                 await job._ask("revoke", reason)
                 self.stop(work, running, Stop(BY_USER, reason, RevokeCause.USER))
                 asked = True
-            elif running is None and not work.starting:
+            elif not work.starting and (running is None or running.stop is None):
                 return await job._revoke_for_user(reason)
             if running is not None and running.stop is not None and running.stop.unconfirmed:
                 return Cancellation.UNCONFIRMED

@@ -90,29 +90,36 @@ def _may_pass(error: BaseException, retry: Retry) -> bool:
 
 
 async def revoke(job: Job[Any, Any], attempt: int | None, stop: Stop) -> None:
-    """Revoke a job; it fails where its lifecycle does not let it be revoked."""
+    """Revoke a job; it fails where its lifecycle does not let it be revoked, also in a pause."""
     try:
-        await _told(job, attempt, "revoke", stop.reason, cause=stop.cause)
+        await _told(job, attempt, "revoke", stop.reason, cause=stop.cause, _patient=False)
     except Exception as refusal:
-        await give_up(job, attempt, refusal)
+        await give_up(job, attempt, refusal, patient=False)
 
 
-async def give_up(job: Job[Any, Any], attempt: int | None, error: Exception) -> None:
+async def give_up(
+    job: Job[Any, Any], attempt: int | None, error: Exception, *, patient: bool = True
+) -> None:
     """Have a job fail; where even that is refused, nobody can tell how it ends."""
     try:
-        await _told(job, attempt, "fail", error)
+        await _told(job, attempt, "fail", error, _patient=patient)
     except Exception as refusal:
         if not job._state.final:
             job.abandon(f"its runner cannot move it: {refusal}")
 
 
 async def _told(
-    job: Job[Any, Any], attempt: int | None, trigger: str, *args: Any, **kwargs: Any
+    job: Job[Any, Any],
+    attempt: int | None,
+    trigger: str,
+    *args: Any,
+    _patient: bool = True,
+    **kwargs: Any,
 ) -> None:
     """Trigger a job, whatever its hooks raise after the commit: observers are told of that.
 
     Where it is on behalf of an *attempt*, a job that others have moved on from there is left alone.
-    One that is paused, or the like, is triggered as soon as it has moved.
+    One that is paused, or the like, is triggered as soon as it has moved, if there is time.
 
     Raises:
         Exception: the lifecycle, a guard, a hook before the commit or a journal kept the job from
@@ -131,7 +138,7 @@ async def _told(
             if state.final or (attempt is not None and moved_on):
                 return
             if job.version == version:
-                if state.rests or state.runs:
+                if state.rests or state.runs or not _patient:
                     raise
                 await _next_step(job, version)
         else:

@@ -9,7 +9,7 @@ task, the pump, calls what is due and starts who is next, so that all this is ou
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
 from random import Random
@@ -146,7 +146,7 @@ class Dispatch:
 
     def _overdue(self, work: Work, seconds: float) -> None:
         stop = Stop(OVERDUE, f"it took longer than {seconds:g} seconds", RevokeCause.TIMEOUT)
-        if work.running is not None:
+        if work.running is not None and not work.running.over:
             self._attempts.stop(work, work.running, stop)
         else:
             self.start_soon(revoke, work.job, None, stop)
@@ -167,7 +167,7 @@ class Dispatch:
         if self._closing is None:
             self._closing = stop = Stop(SHUTDOWN, reason, RevokeCause.SHUTDOWN)
             for work in list(self._works.values()):
-                if work.running is not None:
+                if work.running is not None and not work.running.over:
                     self._attempts.stop(work, work.running, stop)
                 elif not work.starting:
                     self._leave_line(work)
@@ -213,27 +213,32 @@ class Dispatch:
     # --- the pump ---
 
     async def pump(self, tasks: TaskGroup) -> None:
-        """Call what is due and start who is next, until cancelled."""
+        """Call what is due and start who is next, until `stop` is called."""
         try:
-            await self._pump_on(tasks)
+            await _shielded(self._pump_on, tasks)
         finally:
             self._stopped = True
             self._tell_end()
 
     async def _pump_on(self, tasks: TaskGroup) -> None:
-        while True:
+        while not self._stopped:
             self._timers.call_due()
             while self._to_start:
-                tasks.start_soon(*self._to_start.popleft())
+                tasks.start_soon(_shielded, *self._to_start.popleft())
             while self._closing is None and (work := self._line.next()) is not None:
                 work.place, work.starting = None, True
-                work.context.run(tasks.start_soon, self._attempts.make, work)
+                work.context.run(tasks.start_soon, _shielded, self._attempts.make, work)
             if not self._works:
                 self._tell_end()
             self._pump = waiter(running_loop())
             with anyio.CancelScope(deadline=self._timers.next):
                 await self._pump
             self._pump = None
+
+    def stop(self) -> None:
+        """Have the pump end."""
+        self._stopped = True
+        self.wake()
 
     def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
         """Have a function run in a task of its own."""
@@ -249,6 +254,12 @@ class Dispatch:
     def closing(self) -> Stop | None:
         """Why nothing more is started; ``None`` as long as it is."""
         return self._closing
+
+
+async def _shielded(function: Callable[..., Awaitable[None]], *args: Any) -> None:
+    """Do what a runner must finish, whatever is cancelled around its block."""
+    with anyio.CancelScope(shield=True):
+        await function(*args)
 
 
 def _stands_for(job: Job[Any, Any], running: Running) -> bool:

@@ -29,7 +29,7 @@ from ._run_errors import (
     RunnerClosed,
     UnsuitableWork,
 )
-from ._status import Cancellation
+from ._status import Cancellation, JobStatus
 from ._work import Work
 from .abc import Executor
 from .executors.commands import Command, CommandResult, Commands
@@ -160,7 +160,7 @@ class JobRunner:
                 yield
                 await self._dispatch.until_idle()
             except BaseException:
-                await self.aclose("the runner's block was left")
+                await self._close("the runner's block was left", shield=True)
                 raise
             finally:
                 self._state = "was left"
@@ -169,7 +169,7 @@ class JobRunner:
                         await executor.aclose()
                 self._dispatch.attempts.leave()
                 self.jobs.close()
-                tasks.cancel_scope.cancel()
+                self._dispatch.stop()
 
     async def aclose(self, reason: str = "the runner was closed") -> None:
         """Stop what runs, revoke what waits (cause SHUTDOWN), and return once all jobs have ended.
@@ -177,11 +177,14 @@ class JobRunner:
         No more jobs are taken. Cancelled meanwhile, it grants nobody any more time, and still
         returns only when all jobs have ended.
         """
+        await self._close(reason, shield=False)
+
+    async def _close(self, reason: str, *, shield: bool) -> None:
         if self._state == "is open":
             self._state = "is closing"
         self._dispatch.close(reason)
         try:
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=shield):
                 await self._dispatch.until_ended()
         except BaseException:  # no scope shields from a second Ctrl-C, or from a task's cancel()
             self._dispatch.attempts.hurry()
@@ -282,6 +285,9 @@ class JobRunner:
             info=info,
             clock=self._clock,
         )
+        if job._state.meaning is not JobStatus.PENDING:
+            problem = f"its lifecycle begins with {job._state.name}, which does not mean PENDING"
+            raise UnsuitableWork(_named(function), problem)
         needed = dict.fromkeys(self._known(after, job.id, function), True)
         needed = {**dict.fromkeys(self._known(after_end, job.id, function), False), **needed}
         self.jobs.add(job)
