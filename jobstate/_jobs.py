@@ -124,7 +124,7 @@ class Jobs(Generic[T, S]):
 
     @property
     def counts(self) -> dict[S, int]:
-        """How many jobs have each status, of those that any job here has ever had."""
+        """How many jobs have each status; one that none has any more is there with 0."""
         self._registry.look()
         return self._registry.counts.copy()
 

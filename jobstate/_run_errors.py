@@ -15,7 +15,7 @@ from ._portable import named
 class JobNotFound(JobStateError, KeyError):
     """There is no job of that id here; it may never have been, or be forgotten.
 
-    `known` are the ids that there are, unless they are many.
+    *known* are the ids that there are, unless they are many.
     """
 
     def __init__(self, job_id: object, count: int, known: Iterable[str] = ()) -> None:

@@ -1035,8 +1035,9 @@ async def test_a_waiting_reader_is_told_what_it_has_lost():
             move(jobs.get("a"), "fail")
         assert wait.value is ChangesLost
         assert await ready(changes) == []
-        jobs.add(ended := Job("b"))
+        ended = Job("b")
         move(ended, "fail")
+        jobs.add(ended)
         jobs.close()
         with pytest.raises(ChangesLost):
             await anext(changes)

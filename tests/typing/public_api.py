@@ -14,6 +14,7 @@ from typing import Any, assert_type
 
 from jobstate import (
     JOB_LIFECYCLE,
+    AllChanges,
     AsCompleted,
     Changes,
     EdgeInfo,
@@ -21,6 +22,7 @@ from jobstate import (
     HookFailed,
     Job,
     JobFailed,
+    Jobs,
     JobStateError,
     JobStatus,
     Lifecycle,
@@ -395,6 +397,30 @@ def a_hook_on_one_job_takes_the_event(
     assert_type(job.on("start", print).remove(), None)
     job.on(Light.RED, hook)  # type: ignore[arg-type]
     job.on("start", lambda: 1)  # type: ignore[arg-type, misc]
+
+
+# --- many jobs --------------------------------------------------------------------------------
+
+
+async def a_collection_keeps_the_types_of_its_jobs(
+    own: Jobs[str, Phase], hook: Callable[[TransitionEvent[Phase]], None]
+) -> None:
+    """What is found, counted and read in it is of the result and the statuses of its jobs."""
+    assert_type(Jobs([Job[int]()]), Jobs[int, JobStatus])
+    jobs: Jobs[int] = Jobs(keep=10, keep_for=60)
+    assert_type(jobs.get("j1"), Job[int, JobStatus])
+    assert_type(own.get("j1"), Job[str, Phase])
+    assert_type(list(own), list[Job[str, Phase]])
+    assert_type(own.counts, dict[Phase, int])
+    assert_type(own.on(Phase.DONE, hook), Registration)
+    assert_type(own.forget("j1"), None)
+    own.forget(own.get("j1"))
+    async with own.changes(past=True) as changes:
+        assert_type(changes, AllChanges[Phase])
+        async for change in changes:
+            assert_type(change, Transition[Phase] | Progress)
+    jobs.add(own.get("j1"))  # type: ignore[arg-type]
+    own.on(Light.RED, hook)  # type: ignore[arg-type]
 
 
 # --- a class of jobs of one's own -----------------------------------------------------------
