@@ -71,7 +71,6 @@ class AllChanges(Generic[S]):
         registry.check_home()
         registry.look()
         self._open = True
-        self._clear()
         for job in registry.by_id.values():
             self._begin(job, 0 if self._past else len(job._history))
         registry.followers = joined(registry.followers, self)

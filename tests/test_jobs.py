@@ -309,6 +309,8 @@ def test_jobs_of_one_collection_cost_little():
         tracemalloc.stop()
     assert weight / len(made) <= 100
     assert {job._own for job in jobs} == {jobs._own}
+    move(made[0], "fail")
+    assert jobs._registry._ended == {}, "nothing is to be forgotten"
 
 
 # --- forgetting -----------------------------------------------------------------------------
@@ -618,20 +620,17 @@ def test_the_worker_of_a_collection_is_that_of_its_jobs():
 
 @backends
 def test_a_collection_made_where_no_loop_runs_goes_with_its_jobs(backend):
-    """The loop that uses one of the jobs first has all of them; outside it, they can be read."""
+    """The loop that moves one of the jobs first has all of them, and the collection."""
     jobs = Jobs(some("a", "b", "c"), keep_for=10, clock=(clock := Clock()))
 
     async def use():
         await jobs.get("a").fail("jam")
-        clock.now += 9
-        assert "a" in jobs
-        jobs.add(Job("d"))
+        assert len({job._home for job in jobs}) == 1
+        clock.now += 10
+        assert "a" not in jobs
 
     anyio.run(use, backend=backend)
-    homes = {job._home for job in jobs}
-    assert len(homes) == 1
-    clock.now += 1
-    assert ids(jobs) == [*"abcd"]
+    assert ids(jobs) == ["b", "c"]
     for using in (
         lambda: jobs.add(Job()),
         lambda: jobs.forget("a"),
@@ -645,18 +644,46 @@ def test_a_collection_made_where_no_loop_runs_goes_with_its_jobs(backend):
 
 
 @backends
+def test_outside_its_loop_a_collection_can_be_read(backend):
+    """What is there once the loop has ended stays there, however old it becomes."""
+    jobs = Jobs(some("a", "b"), keep_for=10, clock=(clock := Clock()))
+    anyio.run(jobs.get("a").fail, "jam", backend=backend)
+    clock.now += 1000
+    assert ids(jobs) == ["a", "b"]
+    assert (len(jobs), "a" in jobs, jobs.get("a").status) == (2, True, FAILURE)
+    assert jobs.counts == {PENDING: 1, FAILURE: 1}
+
+
+@backends
 def test_a_collection_is_brought_into_a_loop_by_what_is_asked_of_it(backend):
-    """Not only its jobs can be used first: so can it, and then they belong to the same loop."""
-    jobs = Jobs(some("a", "b"))
+    """Not only its jobs can be used first: so can it, and then all belong to the same loop."""
+    jobs = Jobs(some("a", "b"), keep_for=10, clock=(clock := Clock()))
+    ended = Job("c")
+    move(ended, "fail")
 
     async def use():
-        async with jobs.changes() as changes:
-            move(jobs.get("b"), "start")
-            assert await ready(changes) == [("b", 1)]
+        jobs.add(ended)
+        clock.now += 10
+        assert ids(jobs) == ["a", "b"]
 
     anyio.run(use, backend=backend)
     with pytest.raises(WrongThread):
         move(jobs.get("a"), "start")
+
+
+@backends
+def test_a_job_that_another_loop_has_adopted_stays_there(backend):
+    """A job that was used on its own before the others were is not taken away from its loop."""
+    jobs = Jobs(some("a", "b", "c"))
+
+    async def adopt():
+        jobs.get("b").changes()
+
+    anyio.run(adopt, backend=backend)
+    anyio.run(jobs.get("a").start, backend=backend)
+    a, b, c = (job._home for job in jobs)
+    assert a is c
+    assert a is not b
 
 
 def test_an_empty_collection_belongs_to_nobody():
@@ -745,6 +772,17 @@ async def test_a_stream_with_the_past_begins_with_all_that_is_known():
     async with jobs.changes(past=True) as changes:
         later(a, "start")
         assert await ready(changes) == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3)]
+
+
+async def test_a_stream_with_the_past_knows_nothing_of_jobs_that_are_too_old():
+    """What is too old is forgotten before the reader begins, so that nothing of it is lost."""
+    clock = Clock()
+    jobs = Jobs(some("a", "b"), keep_for=10, clock=clock)
+    move(jobs.get("a"), "fail")
+    clock.now += 10
+    async with jobs.changes(past=True) as changes:
+        move(jobs.get("b"), "fail")
+        assert await ready(changes) == [("b", 1)]
 
 
 @pytest.mark.parametrize("past", [False, True])
@@ -1086,6 +1124,7 @@ async def test_a_stream_is_read_in_its_block():
         move(jobs.get("a"), "start")
     with pytest.raises(anyio.ClosedResourceError):
         await anext(changes)
+    assert changes._heap == [], "it holds jobs that nobody will read of"
     async with changes:
         assert await ready(changes) == []
         move(jobs.get("a"), "succeed")
