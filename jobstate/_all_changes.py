@@ -10,7 +10,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from anyio import BusyResourceError, ClosedResourceError
 
@@ -142,7 +142,7 @@ class AllChanges(Generic[S]):
         if read < len(job._history):
             due = job._history[read].timestamp
         elif job in self._progressed:
-            due = job._reported or 0.0
+            due = cast(float, job._reported)
         else:
             return
         self._unread[job] = read
@@ -188,7 +188,6 @@ class AllChanges(Generic[S]):
             if len(self._heap) > 2 * len(self._unread):  # or it would hold what was forgotten
                 self._heap = [entry for entry in self._heap if entry[2] in self._unread]
                 heapify(self._heap)
-            self._wake()
 
     def closed(self) -> None:
         """Hear that no more jobs will come."""

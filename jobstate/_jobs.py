@@ -57,7 +57,7 @@ class Jobs(Generic[T, S]):
     ) -> None:
         if keep is not None and (type(keep) is not int or keep < 0):
             raise ValueError(f"keep is a whole number from 0 on, or None for all, not {keep!r}")
-        seconds = None if keep_for is None else number(keep_for)
+        seconds = number(keep_for)
         if keep_for is not None and (seconds is None or seconds < 0):
             raise ValueError(
                 f"keep_for is a number of seconds from 0 on, or None for ever, not {keep_for!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import threading
 import tracemalloc
 import weakref
@@ -241,6 +242,8 @@ def test_it_shows_how_many_jobs_there_are():
     move(jobs.get("a"), "start")
     jobs.add(Job(lifecycle=LIGHT))
     assert repr(jobs) == "<Jobs: 1 PENDING, 1 STARTED, 1 RED>"
+    move(jobs.get("b"), "start")
+    assert repr(jobs) == "<Jobs: 2 STARTED, 1 RED>"
     assert repr(Jobs()) == "<Jobs: none>"
 
 
@@ -849,6 +852,55 @@ async def test_a_stream_begins_with_the_progress_of_those_that_run():
         assert (await anext(changes)) == a._progress_record() != progress
 
 
+async def test_no_progress_of_an_attempt_that_is_over():
+    """A reader that comes between attempts, or after the last, is told of none."""
+    a, b = some("a", "b")
+    jobs = Jobs([a, b])
+    for job in (a, b):
+        move(job, "start")
+        job.report(90)
+    move(a, "retry")
+    move(b, "succeed")
+    async with jobs.changes() as changes:
+        assert await ready(changes) == []
+    async with jobs.changes(past=True) as changes:
+        assert sorted(await ready(changes)) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+
+
+async def test_progress_outlives_a_transition_within_the_attempt():
+    """What was reported before it is read after it, once."""
+    beating = JOB_LIFECYCLE.derive(
+        transitions=[{"trigger": "beat", "source": "STARTED", "dest": None}]
+    )
+    (a,) = some("a", lifecycle=beating)
+    jobs = Jobs([a])
+    async with jobs.changes() as changes:
+        move(a, "start")
+        a.report(10)
+        move(a, "beat")
+        assert await ready(changes) == [("a", 1), ("a", 2), ("a", 10.0)]
+        move(a, "beat")
+        assert await ready(changes) == [("a", 3)]
+
+
+async def test_progress_comes_after_what_happened_before_it():
+    """Of a reader that has caught up with a job, its progress has the place of its first report."""
+    clock = Clock()
+    a, b, c = some("a", "b", "c", clock=clock)
+    jobs = Jobs([a, b, c])
+    move(a, "start")
+    async with jobs.changes() as changes:
+        for act in (
+            lambda: move(b, "start"),
+            lambda: a.report(1),
+            lambda: move(c, "start"),
+            lambda: a.report(2),
+        ):
+            clock.now += 1
+            act()
+        assert await ready(changes) == [("b", 1), ("a", 2.0), ("c", 1)]
+
+
 async def test_a_slow_reader_has_the_changes_of_all_jobs_in_order_of_time():
     """A transition has the place of its own time, not that of progress that it has outrun."""
     clock = Clock()
@@ -1098,6 +1150,24 @@ async def test_a_reader_that_never_reads_holds_no_forgotten_job():
         with pytest.raises(ChangesLost, match="lost 194 changes of 97 finished jobs"):
             await anext(changes)
         assert len(await ready(changes)) == 6
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_what_is_left_of_what_was_lost_is_in_order(seed):
+    """However many jobs were forgotten unread, the others are still read in order of time."""
+    draw = random.Random(seed)
+    made = [Job(str(number), clock=Clock()) for number in range(30)]
+    jobs = Jobs(made)
+    async with jobs.changes() as changes:
+        for job in made:
+            job._clock.now = draw.random()
+            move(job, "fail")
+        for job in draw.sample(made, 20):
+            jobs.forget(job)
+        with pytest.raises(ChangesLost, match="20 changes of 20 finished jobs"):
+            await anext(changes)
+        left = sorted(jobs, key=lambda job: job.history[0].timestamp)
+        assert await ready(changes) == [(job.id, 1) for job in left]
 
 
 async def test_a_job_that_comes_again_is_read_again():

@@ -990,7 +990,7 @@ def test_a_job_without_hooks_moves_in_a_single_step(monkeypatch):
         taken.append(job)
         return run(job, *args)
 
-    monkeypatch.setattr("jobstate._job.run", longer)
+    monkeypatch.setattr("jobstate._moving.run", longer)
     first, second = Group(), Group()
     grouped, twice, had = Job(), Job(), Job()
     for job in (grouped, twice):
