@@ -150,7 +150,12 @@ class JobRunner:
         tb: TracebackType | None,
     ) -> bool | None:
         assert self._block is not None
-        return await self._block.__aexit__(exc_type, exc, tb)
+        try:
+            return await self._block.__aexit__(exc_type, exc, tb)
+        except BaseExceptionGroup as group:
+            if exc is not None and group.exceptions == (exc,):
+                return None  # that there is a task group in here is nobody's business
+            raise
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:

@@ -1039,6 +1039,7 @@ async def test_a_lifecycle_that_begins_elsewhere_is_refused():
         states=["DRAFT", "STARTED", "SUCCESS", "FAILURE", "REVOKED"],
         initial="DRAFT",
         final=["SUCCESS", "FAILURE", "REVOKED"],
+        means={"DRAFT": RETRY},
         transitions=[
             ["start", "DRAFT", "STARTED"],
             ["succeed", "STARTED", "SUCCESS"],
@@ -1083,7 +1084,7 @@ async def test_an_exception_in_the_block_stops_all_work():
         outcomes.append(await job.completed())
 
     async with anyio.create_task_group() as tasks:
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.raises(KeyError, match="in the block"):
             async with JobRunner(limit=1) as runner:
                 jobs = [await runner.submit(gate), await runner.submit(double, 1)]
                 jobs += [await runner.submit(double, 1, after=[jobs[0]])]
@@ -1091,7 +1092,6 @@ async def test_an_exception_in_the_block_stops_all_work():
                     tasks.start_soon(wait_for, job)
                 await jobs[0].reached(STARTED)
                 raise KeyError("in the block")
-    assert caught.group_contains(KeyError)
     assert [job.status for job in jobs] == [REVOKED] * 3
     assert {outcome.cause for outcome in outcomes} == {RevokeCause.SHUTDOWN}
     assert len(outcomes) == 3
