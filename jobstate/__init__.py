@@ -45,12 +45,15 @@ from ._run_errors import (
     JobNotFound,
     JobsClosed,
     JobUnfinished,
+    LoopEnded,
+    NoLoopYet,
     RunnerClosed,
     StillRunning,
 )
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._table import TransitionEvent
+from ._threadsafe import ThreadsafeJob
 from ._waiting import Changes
 from .observability.structlog import StructlogObserver
 
@@ -88,6 +91,8 @@ __all__ = [
     "JobsClosed",
     "Lifecycle",
     "LifecycleSealed",
+    "LoopEnded",
+    "NoLoopYet",
     "NothingToDefer",
     "Outcome",
     "OutcomeUndeclared",
@@ -103,6 +108,7 @@ __all__ = [
     "Snapshot",
     "StillRunning",
     "StructlogObserver",
+    "ThreadsafeJob",
     "Transition",
     "TransitionEvent",
     "TransitionRefused",

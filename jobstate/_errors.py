@@ -207,9 +207,9 @@ class WrongThread(JobStateError):
 
     def __str__(self) -> str:
         return (
-            f"job {self.job_id} belongs to {self.owner}, and this is {self.here}; from a worker "
-            "thread use anyio.from_thread.run(job.start), from any other thread pass it the "
-            "token=anyio.lowlevel.current_token() taken in the job's own loop"
+            f"job {self.job_id} belongs to {self.owner}, and this is {self.here}; use "
+            "job.threadsafe.start(), which gives a future, or in a worker thread of anyio, to wait "
+            "there, anyio.from_thread.run(job.start)"
         )
 
 

@@ -20,6 +20,7 @@ from ._own import Own
 from ._records import Outcome, S, T, Transition
 from ._status import Cancellation, RevokeCause
 from ._table import Callback, Hook, HookPlace, TransitionEvent, hook_callback
+from ._threadsafe import ThreadsafeJob
 from ._waiting import Changes, each, until_ended, until_reached
 
 
@@ -269,6 +270,11 @@ class Job(Moving[T, S]):
                 why = f"the job has ended so, and {callback.name} is async: await it yourself"
                 raise WouldBlock(self.id, f"a hook on {self._state.name}", why)
         return Registration(self._private(), place, callback)
+
+    @property
+    def threadsafe(self) -> ThreadsafeJob[T, S]:
+        """The job for other threads: triggers that give futures at once. See `ThreadsafeJob`."""
+        return ThreadsafeJob(self)
 
     # --- waiting ---
 

@@ -49,11 +49,12 @@ class Thread:
 class _ThisThread(threading.local):
     def __init__(self) -> None:
         self.home = Thread()
+        self.forking: AbstractEventLoop | None = None
 
 
 _this_thread = _ThisThread()
-_left_behind: object = None
-"""In a forked child, the Trio run that goes on in the parent only."""
+_left_behind: tuple[object, ...] = ()
+"""In a forked child, the loops that go on in the parent only."""
 
 
 def _trio_token() -> object:
@@ -73,7 +74,7 @@ def home() -> object:
     if loop is not None:
         return loop
     token = _trio_token()
-    return _this_thread.home if token is None or token is _left_behind else token
+    return _this_thread.home if token is None or token in _left_behind else token
 
 
 def describe(place: object) -> str:
@@ -90,8 +91,11 @@ def call_soon(place: object, callback: Callable[[], object]) -> None:
     Callbacks of one thread are called in their order.
 
     Raises:
-        RuntimeError: the loop has ended, or the home is no loop.
+        RuntimeError: the loop has ended, or goes on in the parent of this process only, or the
+            home is no loop.
     """
+    if place in _left_behind:
+        raise RuntimeError(f"in {describe(place)}, of the parent process, nothing can be called")
     if isinstance(place, AbstractEventLoop):
         place.call_soon_threadsafe(callback)
     elif isinstance(place, Thread):
@@ -126,15 +130,19 @@ def was_cancelled() -> bool:
     return running is None or running.cancelling() > 0
 
 
+def _note_loop() -> None:
+    _this_thread.forking = running_loop()  # the child is told of none
+
+
 def _forget_parent() -> None:
     """Give a forked child homes of its own, so that its parent's jobs are foreign to it."""
     global _left_behind, _this_thread
-    _left_behind = _trio_token()
+    _left_behind = (*_left_behind, _this_thread.forking, _trio_token())
     _this_thread = _ThisThread()
 
 
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_forget_parent)
+    os.register_at_fork(before=_note_loop, after_in_child=_forget_parent)
 
 
 class Waiter(Protocol):

@@ -127,6 +127,34 @@ class DependencyCycle(JobStateError, ValueError):
         return f"job {self.job_id} cannot come after itself"
 
 
+# --- from other threads ---------------------------------------------------------------------
+
+
+class LoopEnded(JobStateError):
+    """The job's event loop had ended, or did before this was done; it can be moved no more."""
+
+    def __init__(self, job_id: str, owner: str) -> None:
+        self.job_id, self.owner = job_id, owner
+        super().__init__(job_id, owner)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} belongs to an event loop that has ended: {self.owner}"
+
+
+class NoLoopYet(JobStateError):
+    """The job was made where no event loop runs, and none has used it since."""
+
+    def __init__(self, job_id: str, owner: str) -> None:
+        self.job_id, self.owner = job_id, owner
+        super().__init__(job_id, owner)
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job_id} belongs to {self.owner}, and to no event loop yet: there is none "
+            "that could move it; make it in its event loop, or use it there first"
+        )
+
+
 # --- running --------------------------------------------------------------------------------
 
 

@@ -31,6 +31,8 @@ from jobstate import (
     JobStatus,
     JobUnfinished,
     LifecycleSealed,
+    LoopEnded,
+    NoLoopYet,
     NothingToDefer,
     OutcomeUndeclared,
     ReentrantTrigger,
@@ -156,9 +158,9 @@ SENTENCES: list[tuple[JobStateError, str]] = [
     ),
     (
         WrongThread("j1", "asyncio event loop 0x1", "thread Thread-1 of process 7"),
-        "job j1 belongs to asyncio event loop 0x1, and this is thread Thread-1 of process 7; from "
-        "a worker thread use anyio.from_thread.run(job.start), from any other thread pass it the "
-        "token=anyio.lowlevel.current_token() taken in the job's own loop",
+        "job j1 belongs to asyncio event loop 0x1, and this is thread Thread-1 of process 7; use "
+        "job.threadsafe.start(), which gives a future, or in a worker thread of anyio, to wait "
+        "there, anyio.from_thread.run(job.start)",
     ),
     (
         HookFailed(STARTED, [ValueError("paper"), OSError(5, "jam")]),
@@ -264,6 +266,16 @@ SENTENCES: list[tuple[JobStateError, str]] = [
     (
         ChangesLost(1, 1),
         "lost 1 change of 1 finished job, forgotten unread: read faster, or have more jobs kept",
+    ),
+    (
+        LoopEnded("j1", "asyncio event loop 0x1"),
+        "job j1 belongs to an event loop that has ended: asyncio event loop 0x1",
+    ),
+    (
+        NoLoopYet("j1", "thread MainThread of process 7, where no event loop runs"),
+        "job j1 belongs to thread MainThread of process 7, where no event loop runs, and to no "
+        "event loop yet: there is none that could move it; make it in its event loop, or use it "
+        "there first",
     ),
 ]
 

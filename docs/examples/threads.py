@@ -1,50 +1,51 @@
-"""A job moved from threads: a worker thread of the event loop, and a thread of one's own."""
+"""A job moved from threads: by callbacks of a library, and by a worker thread that waits."""
 
 import threading
-from functools import partial
+from collections.abc import Callable
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
-from anyio.lowlevel import EventLoopToken, current_token
 
 from jobstate import Job, WrongThread
 
 
+def download(told: Callable[[int], object], done: Callable[[int], object]) -> None:
+    """Stand for a library that calls back in a thread of its own, and knows no event loop."""
+    for percent in (25, 50, 75):
+        told(percent)
+    done(12)
+
+
 def resize(job: Job[int]) -> None:
-    """Work in a worker thread of anyio, which knows its event loop."""
+    """Work in a worker thread of anyio, which can wait for its event loop."""
     anyio.from_thread.run(job.start)
-    anyio.from_thread.run_sync(job.report, 50)
     try:
         job.report(100)
     except WrongThread:
         print("a job is used in its own event loop only")
-    anyio.from_thread.run(job.succeed, 12)
-
-
-def upload(job: Job[int], loop: EventLoopToken) -> None:
-    """Work in a thread that knows nothing of event loops: it is given the loop's token."""
-    anyio.from_thread.run(job.start, token=loop)
-    anyio.from_thread.run_sync(partial(job.report, info={"to": "archive"}), token=loop)
-    anyio.from_thread.run(job.succeed, 3, token=loop)
+    job.threadsafe.report(100)
+    job.threadsafe.succeed(3).result()
 
 
 async def main() -> None:
     """Wait here for what happens there."""
-    resized, uploaded = Job[int]("resize-1"), Job[int]("upload-1")
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(anyio.to_thread.run_sync, resize, resized)
-        print(await resized, "pictures")
-
-    thread = threading.Thread(target=upload, args=(uploaded, current_token()))
+    files, pictures = Job[int]("download-1"), Job[int]("resize-1")
+    await files.start()
+    callbacks = files.threadsafe.report, files.threadsafe.succeed
+    thread = threading.Thread(target=download, args=callbacks)
     thread.start()
-    print(await uploaded, "files to the", uploaded.info["to"])
-    await anyio.to_thread.run_sync(thread.join)  # the loop goes on meanwhile
+    print(await files, "files")
+    await anyio.to_thread.run_sync(thread.join)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.to_thread.run_sync, resize, pictures)
+        print(await pictures, "pictures")
 
 
 anyio.run(main)
 
 # Prints:
+# 12 files
 # a job is used in its own event loop only
-# 12 pictures
-# 3 files to the archive
+# 3 pictures
