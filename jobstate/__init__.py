@@ -1,5 +1,6 @@
 """Jobs with a declared lifecycle: driven from anywhere, awaited without polling."""
 
+from ._adopted import as_job
 from ._all_changes import AllChanges
 from ._declared import EdgeInfo
 from ._errors import (
@@ -49,6 +50,7 @@ from ._run_errors import (
     NoLoopYet,
     RunnerClosed,
     StillRunning,
+    UnsuitableWork,
 )
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
@@ -115,12 +117,14 @@ __all__ = [
     "UnknownStatus",
     "UnknownTrigger",
     "Unreachable",
+    "UnsuitableWork",
     "UnsupportedDefinition",
     "WouldBlock",
     "WrongThread",
     "add_observer",
     "all_completed",
     "as_completed",
+    "as_job",
     "first_completed",
     "remove_observer",
 ]

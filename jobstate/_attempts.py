@@ -16,7 +16,7 @@ from ._run_errors import StopRequested
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._timers import Timers
 from ._waiting import check_may_wait
-from ._work import BY_USER, SHUTDOWN, TIMED_OUT, Running, Stop, Work, checked_result
+from ._work import BY_USER, OVERDUE, SHUTDOWN, TIMED_OUT, Running, Stop, Work, checked_result
 
 _NO_RESULT: Any = object()
 
@@ -24,9 +24,8 @@ _NO_RESULT: Any = object()
 class Dispatcher(Protocol):
     """Gives jobs their places, and takes them back."""
 
-    @property
-    def closing(self) -> Stop | None:
-        """Why nothing more is started; ``None`` as long as something is."""
+    def ending(self, work: Work) -> Stop | None:
+        """Return why a job is to end before its work is done; ``None`` where it is not."""
 
     def attempt_over(self, work: Work) -> None:
         """Hear that the place of an attempt is free."""
@@ -54,10 +53,13 @@ class Attempts:
     async def make(self, work: Work) -> None:
         """Try once to do the work of a job that has been given its place."""
         try:
-            if await started(work.job):
+            try:
+                begins = self._dispatcher.ending(work) is None and await started(work.job)
+            finally:
+                work.starting = False
+            if begins:
                 await self._carry_out(work, self._begin(work))
         finally:
-            work.starting = False
             self._dispatcher.attempt_over(work)
             work.tell()
 
@@ -71,19 +73,18 @@ class Attempts:
             job.info,
             tell=partial(report, job),
         )
-        work.running = running = Running(attempt, anyio.CancelScope())
-        work.starting = False
+        work.running = running = Running(attempt, anyio.CancelScope(shield=True))
         work.tell()
         self.running[running] = work
-        if self._dispatcher.closing is not None:
-            self.stop(work, running, self._dispatcher.closing)
+        stop = self._dispatcher.ending(work)
+        if stop is not None:
+            self.stop(work, running, stop)
         return running
 
     async def _carry_out(self, work: Work, running: Running) -> None:
         limit, timer = work.attempt_timeout, None
         if limit is not None:
-            too_long = Stop(TIMED_OUT, f"it took longer than {limit:g} seconds", seconds=limit)
-            timer = self._timers.after(limit, partial(self.stop, work, running, too_long))
+            timer = self._timers.after(limit, partial(self._too_long, work, running, limit))
         try:
             result, error, fatal = await _outcome_of(work, running)
         finally:
@@ -111,15 +112,27 @@ class Attempts:
     def stop(self, work: Work, running: Running, stop: Stop) -> None:
         """Ask for an attempt to stop, unless it was asked on behalf of somebody who outranks that.
 
-        When its time of grace is over, it is ended by force; an attempt that cannot be forced is
+        When its time of grace is over, which nobody prolongs, it is ended by force; an attempt that cannot be forced is
         left behind, and its job goes on without it. Only a user's request does not go that far.
         """
+        if running.over:
+            return
         if running.stop is None or stop.rank > running.stop.rank:
             running.stop = stop
             running.attempt.ask_to_stop(stop.reason)
+            if running.given_until is None or self._hurried:
+                running.given_until = anyio.current_time() + (0 if self._hurried else self._grace)
             self._timers.cancel(running.grace)
-            grace = 0.0 if self._hurried else self._grace
-            running.grace = self._timers.after(grace, partial(self._enforce, work, running))
+            enforce = partial(self._enforce, work, running)
+            running.grace = self._timers.at(running.given_until, enforce)
+
+    def _too_long(self, work: Work, running: Running, seconds: float) -> None:
+        stop = running.stop
+        if stop is None or stop.rank != BY_USER:
+            why = f"it took longer than {seconds:g} seconds"
+            self.stop(work, running, Stop(TIMED_OUT, why, seconds=seconds))
+        else:  # nobody waits for it any longer, and it is not to be tried again
+            self.stop(work, running, Stop(OVERDUE, stop.reason, stop.cause))
 
     def _enforce(self, work: Work, running: Running) -> None:
         stop = running.stop
@@ -151,22 +164,26 @@ class Attempts:
 
     async def cancel(self, work: Work, reason: str) -> Cancellation:
         """Do as `Job.cancel` does, for a job that has not ended."""
-        job, asked = work.job, False
-        while not job._state.final:
+        job = work.job
+        asked: Running | None = None
+        while asked in self.running or not job._state.final:
             running = work.running
-            if running is not None and not running.over:
-                await job._ask("revoke", reason)
-                self.stop(work, running, Stop(BY_USER, reason, RevokeCause.USER))
-                asked = True
-            elif not work.starting and (running is None or running.stop is None):
-                return await job._revoke_for_user(reason)
-            if running is not None and running.stop is not None and running.stop.unconfirmed:
+            if asked is not None and asked.is_deaf and asked in self.running:
                 return Cancellation.UNCONFIRMED
-            check_may_wait(job)
-            if not job._state.final:
+            if running is not None and not running.over and running is not asked:
+                await job._ask("revoke", reason)
+                if not running.over:
+                    asked = running
+                    self.stop(work, running, Stop(BY_USER, reason, RevokeCause.USER))
+            elif running is None and not work.starting and not job._state.final:
+                return await job._revoke_for_user(reason)
+            else:
+                if not job._state.final:
+                    check_may_wait(job)
                 await work.news()
-        revoked = job._state.meaning is JobStatus.REVOKED
-        return Cancellation.INTERRUPTED if asked and revoked else Cancellation.TOO_LATE
+        if asked is None or job._state.meaning is not JobStatus.REVOKED:
+            return Cancellation.TOO_LATE
+        return Cancellation.UNCONFIRMED if asked.left_behind else Cancellation.INTERRUPTED
 
 
 async def _outcome_of(

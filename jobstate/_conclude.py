@@ -16,7 +16,7 @@ from ._job import Job
 from ._records import Transition
 from ._retry import Retry
 from ._run_errors import AttemptTimedOut, CommandFailed, UnsuitableResult
-from ._work import TIMED_OUT, Running, Stop, Work
+from ._work import SHUTDOWN, TIMED_OUT, Running, Stop, Work
 
 
 async def started(job: Job[Any, Any]) -> bool:
@@ -30,7 +30,8 @@ async def started(job: Job[Any, Any]) -> bool:
     except HookFailed:
         pass
     except Exception as error:
-        if job.version == version or not isinstance(error, TransitionRefused):
+        moved = job.version != version or not job._state.rests  # others have started it
+        if not (moved and isinstance(error, TransitionRefused)):
             await give_up(job, None, error)
         return False
     return job._state.runs
@@ -55,7 +56,7 @@ async def conclude(
         return
     if error is None:
         try:
-            await _told(job, attempt, "succeed", result)
+            await told(job, attempt, "succeed", result)
         except Exception as refusal:
             await give_up(job, attempt, refusal)
     elif stop is not None and stop.cause is not None:
@@ -75,9 +76,9 @@ async def _failed(work: Work, attempt: int, error: BaseException, random: Random
     try:
         if retry is not None and _may_pass(error, retry):
             delay = retry.delay(attempt, random) if job.has_attempts_left else None
-            await _told(job, attempt, "retry", error, delay=delay, **more)
+            await told(job, attempt, "retry", error, delay=delay, **more)
         else:
-            await _told(job, attempt, "fail", error, **more)
+            await told(job, attempt, "fail", error, **more)
     except Exception as refusal:
         await give_up(job, attempt, refusal)
 
@@ -90,11 +91,12 @@ def _may_pass(error: BaseException, retry: Retry) -> bool:
 
 
 async def revoke(job: Job[Any, Any], attempt: int | None, stop: Stop) -> None:
-    """Revoke a job; it fails where its lifecycle does not let it be revoked, also in a pause."""
+    """Revoke a job; it fails where its lifecycle does not let it be revoked."""
+    patient = stop.rank != SHUTDOWN
     try:
-        await _told(job, attempt, "revoke", stop.reason, cause=stop.cause, _patient=False)
+        await told(job, attempt, "revoke", stop.reason, cause=stop.cause, patient=patient)
     except Exception as refusal:
-        await give_up(job, attempt, refusal, patient=False)
+        await give_up(job, attempt, refusal, patient=patient)
 
 
 async def give_up(
@@ -102,24 +104,25 @@ async def give_up(
 ) -> None:
     """Have a job fail; where even that is refused, nobody can tell how it ends."""
     try:
-        await _told(job, attempt, "fail", error, _patient=patient)
+        await told(job, attempt, "fail", error, patient=patient)
     except Exception as refusal:
         if not job._state.final:
             job.abandon(f"its runner cannot move it: {refusal}")
 
 
-async def _told(
+async def told(
     job: Job[Any, Any],
     attempt: int | None,
     trigger: str,
     *args: Any,
-    _patient: bool = True,
+    patient: bool = True,
     **kwargs: Any,
 ) -> None:
     """Trigger a job, whatever its hooks raise after the commit: observers are told of that.
 
     Where it is on behalf of an *attempt*, a job that others have moved on from there is left alone.
-    One that is paused, or the like, is triggered as soon as it has moved, if there is time.
+    One that is paused, or the like, is triggered as soon as it has moved; a runner that closes is
+    not as *patient*, since that may be never.
 
     Raises:
         Exception: the lifecycle, a guard, a hook before the commit or a journal kept the job from
@@ -138,7 +141,7 @@ async def _told(
             if state.final or (attempt is not None and moved_on):
                 return
             if job.version == version:
-                if state.rests or state.runs or not _patient:
+                if state.rests or state.runs or not patient:
                     raise
                 await _next_step(job, version)
         else:

@@ -9,7 +9,7 @@ task, the pump, calls what is due and starts who is next, so that all this is ou
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from random import Random
@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 
 from ._attempts import Attempts
 from ._conclude import give_up, revoke
-from ._errors import HookFailed, JobStateError
+from ._errors import HookFailed
 from ._job import Job
 from ._line import Demand, Line, Rank
 from ._loop import Waiter, running_loop, waiter
@@ -45,7 +45,7 @@ class Dispatch:
         """Functions, each with its arguments, to be started as tasks."""
 
         self._pump: Waiter | None = None
-        self._stopped = False
+        self._stopping = self._stopped = False
         self._ends: Listeners[Waiter] = None
         """Who waits for all jobs, or all attempts, to have ended."""
 
@@ -75,10 +75,10 @@ class Dispatch:
 
     def moved(self, job: Job[Any, Any]) -> None:
         """Hear of a step of a job, whoever took it."""
-        work = self.work_of(job)
-        if work is None:
+        work, last = self.work_of(job), job._history[-1]
+        if work is None or last.internal:
             return
-        work.since = anyio.current_time()
+        work.not_before = anyio.current_time() + (last.delay or 0.0)
         self._leave_line(work)
         running = work.running
         if running is not None and not running.over and not _stands_for(job, running):
@@ -124,11 +124,11 @@ class Dispatch:
             return
         if work.place is not None or work.due is not None:
             return
-        if self._closing is not None:
-            self.start_soon(revoke, job, None, self._closing)
+        stop = self.ending(work)
+        if stop is not None:
+            self.start_soon(revoke, job, None, stop)
         elif meaning is JobStatus.RETRY:
-            delay = job._history[-1].delay or 0.0
-            work.due = self._timers.at(work.since + delay, partial(self._line_up, work))
+            work.due = self._timers.at(work.not_before, partial(self._line_up, work))
         elif not work.after:
             self._line_up(work)
 
@@ -145,11 +145,17 @@ class Dispatch:
             work.place = None
 
     def _overdue(self, work: Work, seconds: float) -> None:
-        stop = Stop(OVERDUE, f"it took longer than {seconds:g} seconds", RevokeCause.TIMEOUT)
+        why = f"it took longer than {seconds:g} seconds"
+        work.overdue = Stop(OVERDUE, why, RevokeCause.TIMEOUT)
+        self._end(work, work.overdue)
+
+    def _end(self, work: Work, stop: Stop) -> None:
+        """Have a job end; one that is being started is looked at after that."""
         if work.running is not None and not work.running.over:
             self._attempts.stop(work, work.running, stop)
-        else:
-            self.start_soon(revoke, work.job, None, stop)
+        elif not work.starting:
+            self._leave_line(work)
+            self._revoke_soon(work.job, stop)
 
     def _forget(self, work: Work) -> None:
         """Let go of a job that has ended."""
@@ -167,19 +173,15 @@ class Dispatch:
         if self._closing is None:
             self._closing = stop = Stop(SHUTDOWN, reason, RevokeCause.SHUTDOWN)
             for work in list(self._works.values()):
-                if work.running is not None and not work.running.over:
-                    self._attempts.stop(work, work.running, stop)
-                elif not work.starting:
-                    self._leave_line(work)
-                    self._revoke_soon(work.job, stop)
+                self._end(work, stop)
 
     def _revoke_soon(self, job: Job[Any, Any], stop: Stop) -> None:
         """Revoke a job at once if nothing stands in the way: a task each would cost much more."""
         try:
-            job.revoke_nowait(stop.reason, cause=RevokeCause.SHUTDOWN)
+            job.trigger_nowait("revoke", stop.reason, cause=stop.cause)
         except HookFailed:
             pass
-        except JobStateError:
+        except Exception:  # whatever it is, it is not to keep the others from ending
             self.start_soon(revoke, job, None, stop)
 
     @property
@@ -189,14 +191,17 @@ class Dispatch:
 
     async def until_idle(self) -> None:
         """Return once all jobs have ended, and all attempts: also those that were left behind."""
-        await self.until_ended()
-        while self._attempts.running and not self._stopped:
+        while (self._works or self._attempts.running) and not self._stopped:
             await self._next_end()
 
     async def until_ended(self) -> None:
-        """Return once all jobs have ended."""
-        while self._works and not self._stopped:
+        """Return once all jobs have ended, and all attempts that were not left behind."""
+        while self._is_busy and not self._stopped:
             await self._next_end()
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._works) or not all(one.over for one in self._attempts.running)
 
     async def _next_end(self) -> None:
         end = waiter(running_loop())
@@ -212,32 +217,39 @@ class Dispatch:
 
     # --- the pump ---
 
-    async def pump(self, tasks: TaskGroup) -> None:
-        """Call what is due and start who is next, until `stop` is called."""
+    async def pump(self) -> None:
+        """Call what is due and start who is next, until stopped; then wait for what was started.
+
+        No scope around it cancels it, or jobs whose block was left so could not be moved any more.
+        """
         try:
-            await _shielded(self._pump_on, tasks)
+            with anyio.CancelScope(shield=True):
+                async with anyio.create_task_group() as tasks:
+                    await self._pump_on(tasks)
         finally:
             self._stopped = True
             self._tell_end()
 
     async def _pump_on(self, tasks: TaskGroup) -> None:
-        while not self._stopped:
+        while True:
             self._timers.call_due()
             while self._to_start:
-                tasks.start_soon(_shielded, *self._to_start.popleft())
+                tasks.start_soon(*self._to_start.popleft())
             while self._closing is None and (work := self._line.next()) is not None:
                 work.place, work.starting = None, True
-                work.context.run(tasks.start_soon, _shielded, self._attempts.make, work)
+                work.context.run(tasks.start_soon, self._attempts.make, work)
             if not self._works:
                 self._tell_end()
+            if self._stopping and not self._is_busy:
+                return
             self._pump = waiter(running_loop())
             with anyio.CancelScope(deadline=self._timers.next):
                 await self._pump
             self._pump = None
 
     def stop(self) -> None:
-        """Have the pump end."""
-        self._stopped = True
+        """Have the pump end, once all jobs have."""
+        self._stopping = True
         self.wake()
 
     def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
@@ -255,11 +267,9 @@ class Dispatch:
         """Why nothing more is started; ``None`` as long as it is."""
         return self._closing
 
-
-async def _shielded(function: Callable[..., Awaitable[None]], *args: Any) -> None:
-    """Do what a runner must finish, whatever is cancelled around its block."""
-    with anyio.CancelScope(shield=True):
-        await function(*args)
+    def ending(self, work: Work) -> Stop | None:
+        """Return why a job is to end before its work is done; ``None`` where it is not."""
+        return work.overdue or self._closing
 
 
 def _stands_for(job: Job[Any, Any], running: Running) -> bool:

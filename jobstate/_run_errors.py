@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ._errors import JobStateError, nearest
@@ -213,10 +213,13 @@ class UnsuitableResult(JobStateError, TypeError):
 
 
 class CommandFailed(JobStateError):
-    """A command ended with another exit status than those that mean success, or by a signal."""
+    """A command ended with another exit status than those that mean success, or by a signal.
+
+    `output` is the last that it said; ``None`` where nobody was listening.
+    """
 
     def __init__(
-        self, command: Sequence[str], exit_code: int | None, signal: str | None, output: str
+        self, command: Iterable[str], exit_code: int | None, signal: str | None, output: str | None
     ) -> None:
         self.command, self.exit_code, self.signal = tuple(command), exit_code, signal
         self.output = output
@@ -229,8 +232,9 @@ class CommandFailed(JobStateError):
 
     def __str__(self) -> str:
         how = f"ended by {self.signal}" if self.signal else f"exited with {self.exit_code}"
-        last = self.output.rstrip().rpartition("\n")[2]
+        last = (self.output or "").rstrip().rpartition("\n")[2]
         said = f"; the last that it said: {last}" if last else "; it said nothing"
+        said = "" if self.output is None else said
         return f"{shlex.join(self.command)} {how}{said}"
 
 

@@ -160,21 +160,21 @@ class JobRunner:
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._dispatch.pump, tasks)
+            tasks.start_soon(self._dispatch.pump)
             try:
                 yield
                 await self._dispatch.until_idle()
             except BaseException:
-                await self._close("the runner's block was left", shield=True)
+                await self._close("the runner's block was left", shielded=True)
                 raise
             finally:
                 self._state = "was left"
+                self._dispatch.attempts.leave()
+                self._dispatch.stop()
+                self.jobs.close()
                 with anyio.CancelScope(shield=True):
                     for executor in (self.processes, self.commands, self.threads, self.tasks):
                         await executor.aclose()
-                self._dispatch.attempts.leave()
-                self.jobs.close()
-                self._dispatch.stop()
 
     async def aclose(self, reason: str = "the runner was closed") -> None:
         """Stop what runs, revoke what waits (cause SHUTDOWN), and return once all jobs have ended.
@@ -182,22 +182,26 @@ class JobRunner:
         No more jobs are taken. Cancelled meanwhile, it grants nobody any more time, and still
         returns only when all jobs have ended.
         """
-        await self._close(reason, shield=False)
+        await self._close(reason, shielded=False)
 
-    async def _close(self, reason: str, *, shield: bool) -> None:
+    async def _close(self, reason: str, *, shielded: bool) -> None:
         if self._state == "is open":
             self._state = "is closing"
         self._dispatch.close(reason)
-        try:
-            with anyio.CancelScope(shield=shield):
-                await self._dispatch.until_ended()
-        except BaseException:  # no scope shields from a second Ctrl-C, or from a task's cancel()
-            self._dispatch.attempts.hurry()
-            with anyio.CancelScope(shield=True):
-                await self._dispatch.until_ended()
-            raise
-        finally:
-            self._dispatch.attempts.leave()
+        interrupt: BaseException | None = None
+        while True:
+            try:
+                with anyio.CancelScope(shield=shielded):
+                    await self._dispatch.until_ended()
+                break
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # a second Ctrl-C, or a task's cancel(): no shield helps
+                interrupt, shielded = interrupt or error, True
+                self._dispatch.attempts.hurry()
+        self._dispatch.attempts.leave()
+        if interrupt is not None:
+            raise interrupt
 
     # --- jobs ---
 

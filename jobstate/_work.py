@@ -74,13 +74,16 @@ class Work:
     place: Place[Work] | None = None
     """Where it stands in line."""
 
-    since: float = 0.0
-    """When the job last moved, on the event loop's clock."""
+    not_before: float = 0.0
+    """When the next attempt may begin, on the event loop's clock."""
 
     due: Due | None = None
     """The moment at which it gets in line again."""
 
     deadline: Due | None = None
+    overdue: Stop | None = None
+    """Its time is over: it is to end, as soon as nothing else moves it."""
+
     starting: bool = False
     """It has been given its place, and the job is being started."""
 
@@ -118,6 +121,9 @@ class Running:
     """Cancelled, it leaves the work to itself at once."""
 
     stop: Stop | None = None
+    given_until: float | None = None
+    """When its time of grace is over, once it is to stop, on the event loop's clock."""
+
     grace: Due | None = None
     """The moment at which a stop is enforced."""
 
@@ -126,6 +132,11 @@ class Running:
 
     left_behind: bool = False
     """It does not listen, and its job goes on without it."""
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it was to stop, has not in its time of grace, and cannot be forced."""
+        return self.left_behind or (self.stop is not None and self.stop.unconfirmed)
 
 
 def checked_result(result: Any) -> Any:

@@ -45,6 +45,7 @@ from jobstate import (
     UnknownStatus,
     UnknownTrigger,
     Unreachable,
+    UnsuitableWork,
     UnsupportedDefinition,
     WouldBlock,
     WrongThread,
@@ -268,6 +269,10 @@ SENTENCES: list[tuple[JobStateError, str]] = [
         "lost 1 change of 1 finished job, forgotten unread: read faster, or have more jobs kept",
     ),
     (
+        UnsuitableWork("'make'", "it is no future, task or process"),
+        "cannot run 'make': it is no future, task or process",
+    ),
+    (
         LoopEnded("j1", "asyncio event loop 0x1"),
         "job j1 belongs to an event loop that has ended: asyncio event loop 0x1",
     ),
@@ -295,7 +300,6 @@ STILL_TO_COME = {
     "RunnerClosed",
     "StopRequested",
     "UnsuitableResult",
-    "UnsuitableWork",
     "WorkerDied",
 }
 
@@ -313,6 +317,7 @@ ALSO = {
     ReportRefused: ValueError,
     UnknownStatus: ValueError,
     UnknownTrigger: AttributeError,
+    UnsuitableWork: TypeError,
     UnsupportedDefinition: ValueError,
 }
 

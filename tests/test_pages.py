@@ -62,6 +62,8 @@ ORDER = [
     "jobstate._line",
     "jobstate._work",
     "jobstate._conclude",
+    "jobstate._foreign",
+    "jobstate._adopted",
     "jobstate._attempts",
     "jobstate._dispatch",
     "jobstate._runner",
