@@ -22,6 +22,7 @@ PAGES = [
     "jobstate",
     "jobstate.abc",
     "jobstate.executors",
+    "jobstate.executors.commands",
     "jobstate.executors.processes",
     "jobstate.executors.tasks",
     "jobstate.executors.threads",
