@@ -18,6 +18,7 @@ from sphinx.transforms import SphinxTransform
 
 import jobstate
 import jobstate.abc
+import jobstate.executors
 import jobstate.testing
 
 HERE = Path(__file__).parent
@@ -80,10 +81,13 @@ def draw() -> None:
 
 PUBLIC = {
     name: f"{module.__name__}.{name}"
-    for module in (jobstate.testing, jobstate.abc, jobstate)
-    for name in getattr(module, "__all__", ("Journal", "Observer"))
+    for module in (jobstate.testing, jobstate.executors, jobstate.abc, jobstate)
+    for name in getattr(module, "__all__", ("Executor", "Journal", "Observer"))
 }
-_ALSO = {"MachineWide": "jobstate._table.MachineWide"}  # what signatures speak of
+_ALSO = {  # what signatures speak of
+    "Attempt": "jobstate._attempt.Attempt",
+    "MachineWide": "jobstate._table.MachineWide",
+}
 _OWNERS = {"job": "Job", "outcome": "Outcome", "lifecycle": "Lifecycle", "event": "TransitionEvent"}
 _NAMED = re.compile(r"(?:await )?(\w+)(?:\.(\w+))?(?:\(.*\))?")
 

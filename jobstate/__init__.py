@@ -2,6 +2,8 @@
 
 from ._adopted import as_job
 from ._all_changes import AllChanges
+from ._attempt import CurrentJob, current_job
+from ._command import Command, CommandResult
 from ._declared import EdgeInfo
 from ._errors import (
     BadArgument,
@@ -39,6 +41,7 @@ from ._retry import Retry
 from ._run_errors import (
     AttemptTimedOut,
     ChangesLost,
+    CommandFailed,
     DependencyCycle,
     DependencyFailed,
     DuplicateJob,
@@ -47,10 +50,14 @@ from ._run_errors import (
     JobsClosed,
     JobUnfinished,
     LoopEnded,
+    NoCurrentJob,
     NoLoopYet,
     RunnerClosed,
     StillRunning,
+    StopRequested,
+    UnsuitableResult,
     UnsuitableWork,
+    WorkerDied,
 )
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
@@ -71,6 +78,10 @@ __all__ = [
     "Cancellation",
     "Changes",
     "ChangesLost",
+    "Command",
+    "CommandFailed",
+    "CommandResult",
+    "CurrentJob",
     "DependencyCycle",
     "DependencyFailed",
     "DuplicateJob",
@@ -94,6 +105,7 @@ __all__ = [
     "Lifecycle",
     "LifecycleSealed",
     "LoopEnded",
+    "NoCurrentJob",
     "NoLoopYet",
     "NothingToDefer",
     "Outcome",
@@ -109,6 +121,7 @@ __all__ = [
     "RunnerClosed",
     "Snapshot",
     "StillRunning",
+    "StopRequested",
     "StructlogObserver",
     "ThreadsafeJob",
     "Transition",
@@ -117,14 +130,17 @@ __all__ = [
     "UnknownStatus",
     "UnknownTrigger",
     "Unreachable",
+    "UnsuitableResult",
     "UnsuitableWork",
     "UnsupportedDefinition",
+    "WorkerDied",
     "WouldBlock",
     "WrongThread",
     "add_observer",
     "all_completed",
     "as_completed",
     "as_job",
+    "current_job",
     "first_completed",
     "remove_observer",
 ]

@@ -112,8 +112,9 @@ class Attempts:
     def stop(self, work: Work, running: Running, stop: Stop) -> None:
         """Ask for an attempt to stop, unless it was asked on behalf of somebody who outranks that.
 
-        When its time of grace is over, which nobody prolongs, it is ended by force; an attempt that cannot be forced is
-        left behind, and its job goes on without it. Only a user's request does not go that far.
+        When its time of grace is over, which nobody prolongs, it is ended by force; an attempt that
+        cannot be forced is left behind, and its job goes on without it. Only a user's request does
+        not go that far.
         """
         if running.over:
             return

@@ -255,6 +255,9 @@ class WorkerDied(JobStateError):
 class NoCurrentJob(JobStateError, LookupError):
     """`current_job` was called by code that is not the work of any job."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def __str__(self) -> str:
         return (
             "this code is not the work of any job: current_job() is for what a JobRunner runs; "

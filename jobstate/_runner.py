@@ -15,6 +15,7 @@ from typing import Any, TypedDict, TypeVar, TypeVarTuple, Unpack, overload
 import anyio
 
 from ._arguments import number
+from ._command import Command, CommandResult
 from ._dispatch import Dispatch
 from ._errors import UnknownTrigger
 from ._job import Job
@@ -32,7 +33,7 @@ from ._run_errors import (
 from ._status import Cancellation, JobStatus
 from ._work import Work
 from .abc import Executor
-from .executors.commands import Command, CommandResult, Commands
+from .executors.commands import Commands
 from .executors.processes import Processes
 from .executors.tasks import Tasks
 from .executors.threads import Threads

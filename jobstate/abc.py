@@ -42,7 +42,7 @@ class Executor(Protocol):
         """Do the work once: return its result, or raise what it raises.
 
         `current_job` is *attempt* in the caller's context. An executor that can stop the work
-        says how by `Attempt.when_stopped`, and returns or raises anything once it has: raises
+        says how by ``attempt.when_stopped``, and returns or raises anything once it has: raises
         `StopRequested`, where the work has nothing else to say. Cancelled, it leaves at once: work
         that can be ended by force is, and work that cannot is left to itself.
         """

@@ -13,13 +13,13 @@ import anyio
 from anyio.abc import TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from ._command import Command, CommandResult
 from ._job import Job, Registration
 from ._records import Outcome, Snapshot, T, Transition
 from ._run_errors import RunnerClosed, StillRunning
 from ._runner import JobRunner, SubmitOptions
 from ._status import Cancellation, JobStatus
 from ._table import Hook
-from .executors.commands import Command, CommandResult
 
 R = TypeVar("R")
 Args = TypeVarTuple("Args")

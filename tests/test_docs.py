@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 
 import jobstate
 import jobstate.abc
+import jobstate.executors
 import jobstate.testing
 from jobstate import (
     JOB_LIFECYCLE,
@@ -191,7 +192,8 @@ def test_what_explains_the_pages_has_them_all_in_order():
     wanted = [
         part
         for part in parts
-        if not part.startswith(("testing.", "_demo.")) and part not in ("observability", "__main__")
+        if not part.startswith(("executors.", "testing.", "_demo."))
+        and part not in ("observability", "__main__")
     ]
     said = re.findall(r"`([\w.]+)`", text("docs/explanation/pages.md"))
     assert [name for name in said if name != "transitions"] == wanted
@@ -222,6 +224,7 @@ DESCRIBED = described()
 PUBLIC = [
     *(f"jobstate.{name}" for name in jobstate.__all__),
     *(f"jobstate.testing.{name}" for name in jobstate.testing.__all__),
+    *(f"jobstate.executors.{name}" for name in jobstate.executors.__all__),
     *(
         f"jobstate.abc.{name}"
         for name, value in vars(jobstate.abc).items()
@@ -292,7 +295,8 @@ def test_errors_are_grouped_as_in_the_package():
 
 def test_errors_say_what_is_shown():
     """What stands below an error is what one of its kind says, word by word."""
-    sentences = runpy.run_path(str(TESTS / "test_errors.py"))["SENTENCES"]
+    tables = runpy.run_path(str(TESTS / "test_errors.py"))
+    sentences = [*tables["SENTENCES"], *tables["APART"]]
     said = {(type(error).__name__, " ".join(sentence.split())) for error, sentence in sentences}
     shown = re.findall(
         r"autoexception:: (\w+)(?:(?!autoexception).)*?^```\n\n```text\n(.*?)^```",

@@ -16,6 +16,7 @@ from jobstate import (
     BadArgument,
     CallbackNotFound,
     ChangesLost,
+    CommandFailed,
     DuplicateJob,
     GuardRefused,
     HookFailed,
@@ -32,6 +33,7 @@ from jobstate import (
     JobUnfinished,
     LifecycleSealed,
     LoopEnded,
+    NoCurrentJob,
     NoLoopYet,
     NothingToDefer,
     OutcomeUndeclared,
@@ -40,13 +42,16 @@ from jobstate import (
     Refused,
     ReportRefused,
     RevokeCause,
+    StopRequested,
     Transition,
     TransitionRefused,
     UnknownStatus,
     UnknownTrigger,
     Unreachable,
+    UnsuitableResult,
     UnsuitableWork,
     UnsupportedDefinition,
+    WorkerDied,
     WouldBlock,
     WrongThread,
     _errors,
@@ -282,6 +287,33 @@ SENTENCES: list[tuple[JobStateError, str]] = [
         "event loop yet: there is none that could move it; make it in its event loop, or use it "
         "there first",
     ),
+    (
+        UnsuitableResult("a generator", "it cannot leave its process"),
+        "the work gave a generator: it cannot leave its process",
+    ),
+    (
+        CommandFailed(["cp", "a b", "c"], 1, None, "copying\ncp: no space left\n"),
+        "cp 'a b' c exited with 1; the last that it said: cp: no space left",
+    ),
+    (
+        CommandFailed(["sleep", "9"], None, "SIGKILL", ""),
+        "sleep 9 ended by SIGKILL; it said nothing",
+    ),
+    (
+        WorkerDied("j1", "was ended by SIGKILL"),
+        "the process that worked on job j1 was ended by SIGKILL before the work was done",
+    ),
+    (
+        NoCurrentJob(),
+        "this code is not the work of any job: current_job() is for what a JobRunner runs; in a "
+        "thread of one's own, run it in a copy of the work's contextvars",
+    ),
+]
+
+# It is no ordinary exception, and of no family: the work that it is raised in lets it pass.
+APART: list[tuple[BaseException, str]] = [
+    (StopRequested("j1", "not needed"), "job j1 was asked to stop: not needed"),
+    (StopRequested("j1", ""), "job j1 was asked to stop: no reason was given"),
 ]
 
 ALL = [
@@ -292,15 +324,10 @@ ALL = [
 # Written down already, for pages that are still to come.
 STILL_TO_COME = {
     "AttemptTimedOut",
-    "CommandFailed",
     "DependencyCycle",
     "DependencyFailed",
     "ImpossibleDemand",
-    "NoCurrentJob",
     "RunnerClosed",
-    "StopRequested",
-    "UnsuitableResult",
-    "WorkerDied",
 }
 
 BASES = {JobStateError, Refused, _errors._Problems}
@@ -314,9 +341,11 @@ ALSO = {
     InvalidJobId: ValueError,
     InvalidLifecycle: ValueError,
     JobNotFound: KeyError,
+    NoCurrentJob: LookupError,
     ReportRefused: ValueError,
     UnknownStatus: ValueError,
     UnknownTrigger: AttributeError,
+    UnsuitableResult: TypeError,
     UnsuitableWork: TypeError,
     UnsupportedDefinition: ValueError,
 }
@@ -329,7 +358,7 @@ def defined():
         for page in (_errors, _run_errors)
         for each in vars(page).values()
         if inspect.isclass(each)
-        and issubclass(each, BaseException)
+        and issubclass(each, Exception)
         and each.__module__ == page.__name__
         and each.__name__ not in STILL_TO_COME
     }
@@ -435,6 +464,16 @@ def test_an_unsupported_definition_gives_its_reasons():
     """`reasons` holds each reason, in order."""
     error = UnsupportedDefinition("print", iter(["one", "two"]))
     assert error.reasons == error.problems == ("one", "two")
+
+
+@pytest.mark.parametrize(("stop", "sentence"), APART)
+def test_a_stop_is_apart(stop, sentence):
+    """It says its facts and travels as an error does, and is caught by its name alone."""
+    assert str(stop) == sentence
+    arrived = pickle.loads(pickle.dumps(stop))
+    assert (type(arrived), vars(arrived)) == (StopRequested, vars(stop))
+    assert StopRequested.__bases__ == (BaseException,)
+    assert jobstate.StopRequested is StopRequested
 
 
 # --- travelling -----------------------------------------------------------------------------

@@ -38,10 +38,10 @@ _LONGEST_REASON = 1000
 
 
 class Processes:
-    """Runs plain functions in worker processes, of which `limit` may be busy at once.
+    """Runs plain functions in worker processes, of which ``limit`` may be busy at once.
 
     It is for work that computes. Functions, arguments and results are pickled. Processes are
-    started when they are needed, as `multiprocessing` spawns them, and kept.
+    started when they are needed, as ``multiprocessing`` spawns them, and kept.
     A stop raises `StopRequested` in the main thread of the process, so that ``finally`` blocks
     run; force is SIGKILL. No process outlives this one.
     """

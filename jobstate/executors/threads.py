@@ -21,7 +21,7 @@ from ._plain import check_plain, checked_limit
 
 
 class Threads:
-    """Runs plain functions in worker threads, of which `limit` may be busy at once.
+    """Runs plain functions in worker threads, of which ``limit`` may be busy at once.
 
     The work stops when it asks whether it should, by ``current_job().check()`` or by
     ``anyio.from_thread.check_cancelled()``; nothing can force it. Context variables reach it.
