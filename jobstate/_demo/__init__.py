@@ -2,8 +2,8 @@
 
 An example of good use of the library, which it knows by its public names alone. To be read in
 this order: `work`, what is done with a file; `plan`, which files, and what is to become of the job
-of each; `run`, the lifecycle, the workers and the waits; `report`, what came of it; `lines` and
-`live`, two ways to show it; and here, where they are put together.
+of each; `run`, the runner and the waits; `report`, what came of it; `lines` and `live`, two ways to
+show it; and here, where they are put together.
 """
 
 from __future__ import annotations

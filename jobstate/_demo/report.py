@@ -55,8 +55,8 @@ class Report:
     delays: Mapping[FileJob, float]
     """Seconds from a job's last transition to the wake-up of who awaited it, for each job."""
 
-    refusals: int
-    """How often the guard kept a job waiting."""
+    room: int
+    """How many bytes may be at work at once, where more than one file is."""
 
     began: float
     ended: float
@@ -80,6 +80,22 @@ class Report:
         return [job for job in self.jobs if _story(job) != STRAIGHT]
 
     @property
+    def together(self) -> int:
+        """The most bytes that several files at work at the same time had; 0 if none ever were."""
+        moves = []
+        for job, file in zip(self.jobs, self.plan.files, strict=True):
+            for step in job.history:
+                if step.dest is JobStatus.STARTED:
+                    moves.append((step.timestamp, 1, file.size))
+                elif step.source is JobStatus.STARTED:
+                    moves.append((step.timestamp, -1, -file.size))
+        files = size = most = 0
+        for _, one, more in sorted(moves):
+            files, size = files + one, size + more
+            most = max(most, size if files > 1 else 0)
+        return most
+
+    @property
     def sentences(self) -> list[str]:
         """What was found, and how it went."""
         found = [job.result for job in self.jobs if job.result is not None]
@@ -94,10 +110,10 @@ class Report:
             f"median {median(waits.values()):,.0f} µs, worst {max(waits.values()):,.0f} µs; "
             f"{waits[self.jobs[-1]]:,.0f} µs for the job revoked in line.",
         ]
-        if self.refusals:
+        if together := self.together:
             sentences.append(
-                f"The guard on start refused {counted(self.refusals, 'time')}, for want of room; "
-                "each time the job waited for the hook that made some."
+                f"Files at work at the same time had {amount(together)} at most, of the "
+                f"{amount(self.room)} that there is room for."
             )
         if unforeseen := sum(map(_unforeseen, self.jobs, self.plan.files)):
             sentences.append(
@@ -115,7 +131,8 @@ class Report:
     @property
     def surprises(self) -> list[str]:
         """What is off, a sentence each: nothing, if every job came to what it had to."""
-        return [
+        crowd = f"{self.together:,} bytes were at work at once, and there is room for {self.room:,}"
+        return [crowd] * (self.together > self.room) + [
             f"{file.name} was to go {_arrows(file.story)}, and went {_arrows(_story(job))}"
             for job, file in zip(self.jobs, self.plan.files, strict=True)
             if _story(job) != file.story and not _unforeseen(job, file)
