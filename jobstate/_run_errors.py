@@ -173,21 +173,15 @@ class DependencyFailed(JobStateError):
 class AttemptTimedOut(JobStateError, TimeoutError):
     """An attempt took longer than it may."""
 
-    def __init__(self, job_id: str, attempt: int, seconds: float, *, left_behind: bool) -> None:
+    def __init__(self, job_id: str, attempt: int, seconds: float, left_behind: bool) -> None:
         self.job_id, self.attempt, self.seconds = job_id, attempt, seconds
         self.left_behind = left_behind
-        super().__init__(job_id, attempt, seconds)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _timed_out, (*self.args, self.left_behind)
+        super().__init__()
+        self.args = (job_id, attempt, seconds, left_behind)  # an OSError would keep two of them
 
     def __str__(self) -> str:
         goes_on = "; it does not listen, and still runs" if self.left_behind else ""
         return f"attempt {self.attempt} took longer than {self.seconds:g} seconds{goes_on}"
-
-
-def _timed_out(job_id: str, attempt: int, seconds: float, left_behind: bool) -> AttemptTimedOut:
-    return AttemptTimedOut(job_id, attempt, seconds, left_behind=left_behind)
 
 
 class StillRunning(JobStateError, TimeoutError):
@@ -195,7 +189,8 @@ class StillRunning(JobStateError, TimeoutError):
 
     def __init__(self, job_id: str, status: Any, seconds: float) -> None:
         self.job_id, self.status, self.seconds = job_id, status, seconds
-        super().__init__(job_id, status, seconds)
+        super().__init__()
+        self.args = (job_id, status, seconds)  # an OSError would keep two of them
 
     def __str__(self) -> str:
         return f"job {self.job_id} is {named(self.status)} after {self.seconds:g} s of waiting"
