@@ -28,22 +28,22 @@ def run(example):
         else:
             exec(code, names)
 
-    with redirect_stdout(io.StringIO()) as names["printed"]:
+    with redirect_stdout(io.StringIO()) as names["_printed"]:
         if "anyio.run(" in source or "explore(" in source:
             exec(code, names)
         else:
-            names["runner"].run(in_the_loop())
+            names["_loop"].run(in_the_loop())
 
 
 def compare(example):
     """Say where a block of output is not what the block before it has printed."""
-    printed = example.namespace["printed"].getvalue()
+    printed = example.namespace["_printed"].getvalue()
     return "" if printed == example.parsed else f"expected:\n{example.parsed}printed:\n{printed}"
 
 
 pytest_collect_file = Sybil(
     parsers=[CodeBlockParser("python", run), CodeBlockParser("output", compare)],
     patterns=["*.md"],
-    setup=lambda names: names.update(__name__="__main__", runner=Runner()),
-    teardown=lambda names: names["runner"].close(),
+    setup=lambda names: names.update(__name__="__main__", _loop=Runner()),
+    teardown=lambda names: names["_loop"].close(),
 ).pytest()

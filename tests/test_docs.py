@@ -24,6 +24,7 @@ import jobstate.executors
 import jobstate.testing
 from jobstate import (
     JOB_LIFECYCLE,
+    Cancellation,
     HookFailed,
     Job,
     Jobs,
@@ -74,7 +75,10 @@ def rows(source):
 # --- examples -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+PROGRAMS = [path for path in EXAMPLES if path.name != "web.py"]  # a server: it has its own tests
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=name_of)
 def test_example_prints_what_it_says(path):
     """An example is a program of its own, which prints what stands at its end; nothing warns."""
     _, _, said = path.read_text(encoding="utf-8").partition("\n# Prints:\n")
@@ -93,6 +97,14 @@ def test_example_prints_what_it_says(path):
     assert (run.returncode, run.stderr) == (0, "")
     assert said
     assert [f"# {line}" for line in run.stdout.splitlines()] == said.splitlines()
+
+
+def test_an_orchestrator_takes_few_lines():
+    """The one with dependencies, retries and a stream of changes has less than 80 lines."""
+    source = text("docs/examples/dag.py")
+    assert len(source.splitlines()) < 80
+    assert set(re.findall(r"jobstate[.\w]*", source)) == {"jobstate"}
+    assert not re.search(r"\._|import _", source)
 
 
 def test_every_example_is_on_a_page():
@@ -115,16 +127,26 @@ def test_mermaid_drawings_are_the_lifecycle():
     assert {drawing.strip() for drawing in drawings} == {JOB_LIFECYCLE.mermaid().strip()}
 
 
-def test_readme_says_of_each_status_what_its_member_says():
-    """The table of statuses has the words that stand below each member of `JobStatus`."""
-    (body,) = (node.body for node in ast.parse(inspect.getsource(JobStatus)).body)
-    said = {}
+def said_of_members(enum):
+    """Return the members of an enum with what stands below each."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(enum)).body)
     for member, words in pairwise(body):
         if isinstance(member, ast.Assign) and isinstance(words, ast.Expr):
-            said[member.targets[0].id] = ast.literal_eval(words.value)
+            yield member.targets[0].id, ast.literal_eval(words.value)
+
+
+def test_readme_says_of_each_status_what_its_member_says():
+    """The table of statuses has the words that stand below each member of `JobStatus`."""
+    said = dict(said_of_members(JobStatus))
     table = {status: words for status, words in rows(text("README.md")) if status in said}
     assert set(said) == set(JobStatus)
     assert table == said
+
+
+def test_guide_says_of_each_answer_what_its_member_says():
+    """The table of what comes of cancelling has the words that stand below each member."""
+    said = dict(rows(text("docs/howto/cancelling.md")))
+    assert said == dict(said_of_members(Cancellation))
 
 
 @pytest.mark.parametrize("status", JobStatus)
