@@ -280,7 +280,10 @@ class JobRunner:
         asked = f"submit {_named(function)}"
         if self._state != "is open" or self._dispatch.closing is not None:
             raise RunnerClosed(asked, self._state)
-        executor = executor or self._executor_for(function)
+        executor = self._executor_for(function) if executor is None else executor
+        if not callable(getattr(executor, "check", None)):
+            problem = f"executor={executor!r} must be an executor, such as runner.processes"
+            raise UnsuitableWork(_named(function), problem)
         executor.check(function, args)
         timeouts = {"timeout": timeout, "attempt_timeout": attempt_timeout}
         self._check_options(function, priority, timeouts, retry)
@@ -378,7 +381,7 @@ class JobRunner:
     def _known(
         self, jobs: Iterable[Job[Any, Any] | str], own_id: str, function: Any
     ) -> list[Job[Any, Any]]:
-        if isinstance(jobs, (str, Job)):
+        if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
             problem = f"after={jobs!r} must be a list of jobs, or of their ids"
             raise UnsuitableWork(_named(function), problem)
         known = []
@@ -406,4 +409,6 @@ def _named(function: Any) -> str:
     inner = function
     while hasattr(inner, "func"):
         inner = inner.func  # of a partial
-    return getattr(inner, "__qualname__", None) or repr(function)
+    return getattr(inner, "__qualname__", None) or (
+        type(inner).__qualname__ if callable(inner) else repr(function)
+    )
