@@ -18,6 +18,7 @@ from sphinx.transforms import SphinxTransform
 
 import jobstate
 import jobstate.abc
+import jobstate.blocking
 import jobstate.executors
 import jobstate.testing
 
@@ -81,14 +82,27 @@ def draw() -> None:
 
 PUBLIC = {
     name: f"{module.__name__}.{name}"
-    for module in (jobstate.testing, jobstate.executors, jobstate.abc, jobstate)
-    for name in getattr(module, "__all__", ("Executor", "Journal", "Observer"))
+    for module in (
+        jobstate.testing,
+        jobstate.executors,
+        jobstate.blocking,
+        jobstate.abc,
+        jobstate,
+    )
+    for name, value in vars(module).items()
+    if name in getattr(module, "__all__", ()) or getattr(value, "__module__", "") == module.__name__
 }
 _ALSO = {  # what signatures speak of
     "Attempt": "jobstate._attempt.Attempt",
     "MachineWide": "jobstate._table.MachineWide",
 }
-_OWNERS = {"job": "Job", "outcome": "Outcome", "lifecycle": "Lifecycle", "event": "TransitionEvent"}
+_OWNERS = {
+    "job": "Job",
+    "outcome": "Outcome",
+    "lifecycle": "Lifecycle",
+    "event": "TransitionEvent",
+    "runner": "JobRunner",
+}
 _NAMED = re.compile(r"(?:await )?(\w+)(?:\.(\w+))?(?:\(.*\))?")
 
 
@@ -138,9 +152,12 @@ def find_public(app: Sphinx, env: Any, node: Any, contnode: Any) -> Any:
     What stands alone in a docstring may be a method of a job, such as ``defer``.
     """
     prefix, _, name = node.get("reftarget", "").rpartition(".")
-    if prefix.split(".")[0] not in ("", "jobstate"):
+    if prefix in _ALSO | PUBLIC:
+        target = f"{(_ALSO | PUBLIC)[prefix]}.{name}"
+    elif prefix.split(".")[0] not in ("", "jobstate"):
         return None
-    target = {**_ALSO, **PUBLIC}.get(name)
+    else:
+        target = (_ALSO | PUBLIC).get(name)
     if target is None and not prefix and hasattr(jobstate.Job, name):
         target = f"jobstate.Job.{name}"
     if target is None:
@@ -157,7 +174,7 @@ def tidy(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[
             lines[number] = "Raises:"
         if line.startswith("Alias for field number"):
             lines[number] = ""
-    if what == "attribute" and ":" in "".join(lines[:1]):
+    if what in ("attribute", "property") and ":" in "".join(lines[:1]):
         lines[:0] = ["..", ""]  # else napoleon takes what stands before the colon for a type
 
 
@@ -170,7 +187,12 @@ def show_bases(app: Sphinx, name: str, obj: Any, options: Any, bases: list[Any])
 
 def show_one_signature() -> None:
     """Have a function shown as it is written: its overloads are for type checkers."""
-    for name in ("jobstate._lifecycle", "jobstate._several"):
+    for name in (
+        "jobstate._lifecycle",
+        "jobstate._several",
+        "jobstate._runner",
+        "jobstate.blocking",
+    ):
         analyzer = ModuleAnalyzer.for_module(name)
         analyzer.analyze()
         analyzer.overloads.clear()
