@@ -56,7 +56,7 @@ nitpick_ignore_regex = [
     (r"py:.*", rf"({'|'.join([*sys.stdlib_module_names, 'anyio'])})\..*"),
     (r"py:.*", r"(transitions|logging|Machine)"),
     # Type variables: named in signatures, with nothing to say about them.
-    (r"py:.*", r"(jobstate\.(\w+\.)+)?(T|S|E|F|J|R)"),
+    (r"py:.*", r"(jobstate\.(\w+\.)+)?_?(T|S|E|F|J|R)"),
 ]
 
 
