@@ -59,6 +59,7 @@ from ._run_errors import (
     UnsuitableWork,
     WorkerDied,
 )
+from ._runner import JobRunner, SubmitOptions
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._table import TransitionEvent
@@ -97,6 +98,7 @@ __all__ = [
     "JobFailed",
     "JobNotFound",
     "JobRevoked",
+    "JobRunner",
     "JobStateError",
     "JobStatus",
     "JobUnfinished",
@@ -123,6 +125,7 @@ __all__ = [
     "StillRunning",
     "StopRequested",
     "StructlogObserver",
+    "SubmitOptions",
     "ThreadsafeJob",
     "Transition",
     "TransitionEvent",

@@ -210,7 +210,7 @@ class UnsuitableResult(JobStateError, TypeError):
 class CommandFailed(JobStateError):
     """A command ended with another exit status than those that mean success, or by a signal.
 
-    `output` is the last that it said; ``None`` where nobody was listening.
+    *output* is the last that it said; ``None`` where nobody was listening.
     """
 
     def __init__(

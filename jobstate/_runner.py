@@ -276,6 +276,9 @@ class JobRunner:
             DuplicateJob, InvalidJobId, BadArgument: the job cannot be made like that.
             RunnerClosed: the runner takes no more jobs.
             UnknownTrigger: the lifecycle has no ``retry``.
+
+        The runner's own errors that jobs fail with are `DependencyFailed`, `AttemptTimedOut` and
+        `UnsuitableResult`.
         """
         asked = f"submit {_named(function)}"
         if self._state != "is open" or self._dispatch.closing is not None:

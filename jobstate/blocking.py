@@ -22,7 +22,10 @@ from ._status import Cancellation, JobStatus
 from ._table import Hook
 
 R = TypeVar("R")
+"""The type of what the work gives."""
+
 Args = TypeVarTuple("Args")
+"""The types of its arguments."""
 
 
 class BlockingJob(Generic[T]):
@@ -235,7 +238,8 @@ class BlockingJobs:
                 options[name] = [getattr(each, "_job", each) for each in options[name]]
 
         async def submit() -> Job[Any]:
-            return await self._runner.submit(function, *args, **options)
+            job: Job[Any] = await self._runner.submit(function, *args, **options)
+            return job
 
         return BlockingJob(portal.call(submit), portal)
 
