@@ -17,6 +17,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from ._attempts import Attempts
 from ._conclude import give_up, revoke
@@ -238,6 +239,8 @@ class Dispatch:
             while self._closing is None and (work := self._line.next()) is not None:
                 work.place, work.starting = None, True
                 work.context.run(tasks.start_soon, self._attempts.make, work)
+                if running_loop() is None:
+                    await checkpoint()  # Trio would start several in any order
             if not self._works:
                 self._tell_end()
             if self._stopping and not self._is_busy:

@@ -36,15 +36,18 @@ class Foreign(Protocol):
     @property
     def done(self) -> bool:
         """Whether it has ended."""
+        ...
 
     async def ended(self) -> None:
         """Return when it has ended."""
 
     def end(self, asked: str | None) -> End:
         """Return how it has ended; *asked* is why it was to stop."""
+        ...
 
     def stop(self, reason: str) -> Cancellation:
         """Have it stop; return what has come of that once the job is revoked."""
+        ...
 
 
 def foreign(work: Any) -> Foreign:

@@ -56,6 +56,7 @@ class Worker(Protocol):
 
     async def cancel(self, job: Job[Any, Any], reason: str) -> Cancellation:
         """Ask for the work of *job* to stop, and return what came of it; see `Job.cancel`."""
+        ...
 
 
 Happening = Literal["transitioned", "refused", "hook_failed"]

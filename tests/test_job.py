@@ -15,6 +15,7 @@ from jobstate import (
     JOB_LIFECYCLE,
     BadArgument,
     CallbackNotFound,
+    Cancellation,
     ErrorInfo,
     GuardRefused,
     HookFailed,
@@ -1289,3 +1290,152 @@ def test_arguments_of_any_trigger_are_recorded():
     job.trigger_nowait("edit", result="film.mp4")
     assert job.outcome is not None
     assert job.outcome.value() == "film.mp4"
+
+
+def test_extras_of_any_trigger_are_added():
+    """They stand on the job and in its outcome; what was there before stays."""
+    job: Job[Any] = Job(extras={"host": "a"})
+    job.start_nowait()
+    job.trigger_nowait("fail", "no", extras={"exit_code": 2})
+    assert job.extras == {"host": "a", "exit_code": 2}
+    assert job.outcome is not None
+    assert job.outcome.extras == {"host": "a", "exit_code": 2}
+
+
+# --- may --------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_may_asks_the_guards_and_changes_nothing():
+    """With the arguments that the trigger would have, and without any hook."""
+    lifecycle, called = JOB_LIFECYCLE.derive("asked"), []
+
+    @lifecycle.guard("start")
+    async def is_ready(event):
+        called.append(event.trigger)
+        return event.job.name == "ready"
+
+    lifecycle.before("start")(lambda event: called.append("before"))
+    assert await Job(name="ready", lifecycle=lifecycle).may("start")
+    job = Job(lifecycle=lifecycle)
+    assert not await job.may("start")
+    assert not await job.may("succeed")
+    assert (job.version, called) == (0, ["start", "start"])
+
+
+@pytest.mark.anyio
+async def test_may_depends_on_the_arguments():
+    """A started job may be revoked for anybody but a user."""
+    job = advanced(Job(), STARTED)
+    assert not await job.may("revoke")
+    assert not await job.may("revoke", "not needed")
+    assert await job.may("revoke", cause=RevokeCause.ADMIN)
+
+
+@pytest.mark.anyio
+async def test_may_waits_for_its_turn():
+    """The answer is about the status after the transition that is under way."""
+    lifecycle, go_on = JOB_LIFECYCLE.derive("slow"), anyio.Event()
+    lifecycle.before("start")(lambda event: go_on.wait())
+    job = Job(lifecycle=lifecycle)
+    answers = []
+
+    async def ask():
+        answers.append(await job.may("succeed"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(job.start)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        assert answers == []
+        go_on.set()
+    assert answers == [True]
+
+
+@pytest.mark.anyio
+async def test_may_in_a_hook_of_the_job_is_refused():
+    """It would wait for itself."""
+    job, raised = Job(), []
+
+    async def ask(event):
+        with pytest.raises(ReentrantTrigger) as caught:
+            await job.may("succeed")
+        raised.append(caught.value)
+
+    job.on("start", ask)
+    await job.start()
+    assert len(raised) == 1
+
+
+@pytest.mark.anyio
+async def test_may_of_what_cannot_be_asked_raises():
+    """An unknown trigger, an argument that cannot be recorded, and a guard that raises."""
+    lifecycle = JOB_LIFECYCLE.derive("broken")
+
+    @lifecycle.guard("start")
+    def broken(event):
+        raise LookupError("nothing is known")
+
+    job = Job(lifecycle=lifecycle)
+    with pytest.raises(UnknownTrigger):
+        await job.may("strat")
+    with pytest.raises(BadArgument):
+        await job.may("revoke", 7)
+    with pytest.raises(LookupError):
+        await job.may("start")
+    assert await job.may("revoke")
+
+
+# --- cancelling a job that nobody runs --------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [PENDING, RETRY])
+async def test_a_job_that_nobody_runs_is_simply_revoked(status):
+    """No attempt was running: it was prevented."""
+    job = advanced(Job(), status)
+    assert await job.cancel("not needed") is Cancellation.PREVENTED
+    assert (job.status, job.history[-1].reason) == (REVOKED, "not needed")
+
+
+@pytest.mark.anyio
+async def test_a_started_job_is_not_cancelled_for_a_user():
+    """As its lifecycle has it."""
+    job = advanced(Job(), STARTED)
+    with pytest.raises(GuardRefused):
+        await job.cancel()
+    assert job.status is STARTED
+
+
+@pytest.mark.anyio
+async def test_whether_anybody_worked_on_a_job_is_unconfirmed():
+    """Where a started job may be cancelled, it is; who works on it finds out by itself."""
+    job = advanced(Job(lifecycle=JOB_LIFECYCLE.derive("free", cancel_started=True)), STARTED)
+    assert await job.cancel() is Cancellation.UNCONFIRMED
+    assert job.status is REVOKED
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [SUCCESS, FAILURE, REVOKED])
+async def test_an_ended_job_is_not_cancelled(status):
+    """It is too late; the outcome stays."""
+    job = advanced(Job(), status)
+    assert await job.cancel() is Cancellation.TOO_LATE
+    assert job.status is status
+
+
+@pytest.mark.anyio
+async def test_a_lifecycle_that_revokes_nothing_refuses_to_cancel():
+    """The error says what is possible."""
+    lifecycle = Lifecycle("plain", states=["a", "b"], final=["b"], transitions=[["go", "a", "b"]])
+    with pytest.raises(UnknownTrigger, match="revoke"):
+        await Job(lifecycle=lifecycle).cancel()
+    lifecycle = Lifecycle(
+        "late",
+        states=["a", "b", "c"],
+        final=["c"],
+        transitions=[["go", "a", "b"], ["revoke", "b", "c"]],
+    )
+    with pytest.raises(TransitionRefused, match="go"):
+        await Job(lifecycle=lifecycle).cancel()

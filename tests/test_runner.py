@@ -13,14 +13,10 @@ import pytest
 
 from jobstate import (
     JOB_LIFECYCLE,
-    AttemptTimedOut,
-    BadArgument,
     Cancellation,
     DependencyCycle,
-    DuplicateJob,
     GuardRefused,
     ImpossibleDemand,
-    InvalidJobId,
     Job,
     JobNotFound,
     JobRunner,
@@ -539,7 +535,8 @@ async def test_a_dependency_that_failed_already_fails_the_job():
     async with JobRunner() as runner:
         failed = await runner.submit(failing(1))
         await failed.completed()
-        job = await runner.submit(double, 2, after=[failed, await runner.submit(for_ever, timeout=0.01)])
+        late = await runner.submit(for_ever, timeout=0.01)
+        job = await runner.submit(double, 2, after=[failed, late])
         assert (await job.completed()).error_reason == "jobstate.DependencyFailed"
 
 

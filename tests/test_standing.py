@@ -1204,3 +1204,50 @@ def test_reports_add_up_to_nothing():
             tracemalloc.stop()
 
     assert weight(10_000) - weight(2_000) < 1_000
+
+
+# --- when the next attempt is due ---------------------------------------------------------------
+
+
+def test_retry_at_is_told_while_a_job_waits_for_its_next_attempt():
+    """The moment it entered RETRY, and the delay that was asked for; otherwise ``None``."""
+    now = [1000.0]
+    job: Job = Job(clock=lambda: now[0])
+    job.start_nowait()
+    assert job.retry_at is None
+    now[0] = 1010
+    job.retry_nowait("busy", delay=30)
+    assert job.retry_at == job.snapshot().retry_at == at(1040)
+    now[0] = 1050
+    job.start_nowait()
+    assert job.retry_at is job.snapshot().retry_at is None
+
+
+def test_retry_at_without_a_delay_is_at_once():
+    """Whoever asks for no delay may have the next attempt now."""
+    job: Job = Job(clock=lambda: 1000.0)
+    job.start_nowait()
+    job.retry_nowait("busy")
+    assert job.retry_at == at(1000)
+
+
+def test_retry_at_of_a_job_that_begins_with_a_retry():
+    """It has entered nothing, and nothing is due."""
+    lifecycle = Lifecycle(
+        "odd",
+        states=["again", "busy", "done"],
+        final=["done"],
+        transitions=[
+            ["start", "again", "busy"],
+            ["end", "busy", "done"],
+            {"trigger": "note", "source": "again", "dest": None},
+            ["retry", "busy", "again"],
+        ],
+        means={"again": JobStatus.RETRY, "busy": JobStatus.STARTED},
+    )
+    job: Job = Job(lifecycle=lifecycle, clock=lambda: 1000.0)
+    assert job.retry_at is None
+    job.start_nowait()
+    job.retry_nowait("busy", delay=5)
+    job.trigger_nowait("note")  # it leaves nothing and enters nothing
+    assert job.retry_at == at(1005)

@@ -20,6 +20,7 @@ from jobstate import (
     Lifecycle,
     Refused,
     _job,
+    _moving,
     _several,
     _standing,
     _transit,
@@ -323,15 +324,15 @@ def reentrancy_by_context(monkeypatch):
         finally:
             inside.reset(token)
 
-    check = _job.Job._check_not_mine
+    check = _moving.Moving._check_not_mine
 
     def by_context(self, trigger, turn):
         if self.id in inside.get():
-            raise _job.ReentrantTrigger(self.id, self.status, trigger)
+            raise _moving.ReentrantTrigger(self.id, self.status, trigger)
         check(self, trigger, turn)
 
-    monkeypatch.setattr(_job, "run", marked)
-    monkeypatch.setattr(_job.Job, "_check_not_mine", by_context)
+    monkeypatch.setattr(_moving, "run", marked)
+    monkeypatch.setattr(_moving.Moving, "_check_not_mine", by_context)
 
 
 def turn_not_handed_on(monkeypatch):

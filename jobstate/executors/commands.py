@@ -123,6 +123,7 @@ async def _started(
             theirs.callback(os.close, stdin)
             os.set_blocking(to_stdin, False)
             writer = ours.enter_context(FileIO(to_stdin, "w"))
+        process: Any = None
         try:
             with anyio.CancelScope(shield=True):
                 process = await anyio.open_process(
