@@ -233,6 +233,7 @@ class Dispatch:
 
     async def _pump_on(self, tasks: TaskGroup) -> None:
         while True:
+            self._pump = waiter(running_loop())  # woken from now on, it need not be waited for
             self._timers.call_due()
             while self._to_start:
                 tasks.start_soon(*self._to_start.popleft())
@@ -245,10 +246,8 @@ class Dispatch:
                 self._tell_end()
             if self._stopping and not self._is_busy:
                 return
-            self._pump = waiter(running_loop())
             with anyio.CancelScope(deadline=self._timers.next):
                 await self._pump
-            self._pump = None
 
     def stop(self) -> None:
         """Have the pump end, once all jobs have."""
