@@ -10,13 +10,13 @@ from typing import Any, Protocol
 import anyio
 
 from ._attempt import Attempt, make_current
-from ._conclude import conclude, report, started
+from ._conclude import conclude, report, revoke, started
 from ._loop import was_cancelled
 from ._run_errors import StopRequested
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._timers import Timers
 from ._waiting import check_may_wait
-from ._work import BY_USER, OVERDUE, SHUTDOWN, TIMED_OUT, Running, Stop, Work, checked_result
+from ._work import BY_USER, SHUTDOWN, TIMED_OUT, Running, Stop, Work, checked_result
 
 _NO_RESULT: Any = object()
 
@@ -32,6 +32,9 @@ class Dispatcher(Protocol):
 
     def get_ready(self, work: Work) -> None:
         """Have a job that waits for an attempt get in line, if it is not yet."""
+
+    def interrupted(self, error: BaseException) -> None:
+        """Hear of what some work raised that concerns whoever runs it."""
 
     def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
         """Have a function run in a task of its own."""
@@ -53,15 +56,24 @@ class Attempts:
     async def make(self, work: Work) -> None:
         """Try once to do the work of a job that has been given its place."""
         try:
-            try:
-                begins = self._dispatcher.ending(work) is None and await started(work.job)
-            finally:
-                work.starting = False
-            if begins:
+            if await self._started(work):
                 await self._carry_out(work, self._begin(work))
         finally:
             self._dispatcher.attempt_over(work)
             work.tell()
+
+    async def _started(self, work: Work) -> bool:
+        job, stop = work.job, self._dispatcher.ending(work)
+        version = job.version
+        try:
+            return stop is None and await started(job)
+        except BaseException:  # a task's own cancel(), and perhaps when the job was STARTED already
+            if job.version > version and job._state.runs:
+                interrupted = Stop(SHUTDOWN, "interrupted", RevokeCause.SHUTDOWN)
+                self._dispatcher.start_soon(revoke, job, job.attempt, interrupted)
+            raise
+        finally:
+            work.starting = False
 
     def _begin(self, work: Work) -> Running:
         job = work.job
@@ -93,8 +105,10 @@ class Attempts:
             self._timers.cancel(running.grace)
         if not running.over:
             await self._conclude(work, running, result, error)
-        if fatal is not None:
+        if isinstance(fatal, anyio.get_cancelled_exc_class()):
             raise fatal
+        if fatal is not None:
+            self._dispatcher.interrupted(fatal)
 
     async def _conclude(
         self, work: Work, running: Running, result: Any, error: BaseException | None
@@ -103,9 +117,12 @@ class Attempts:
         running.attempt.close()
         try:
             await conclude(work, running, result, error, self._random)
-        finally:
-            work.running = None
-            work.tell()
+        except BaseException:  # a task's own cancel(): the job must not be left half way
+            self._dispatcher.start_soon(self._conclude, work, running, result, error)
+            raise
+        work.running = None
+        work.tell()
+        self._dispatcher.get_ready(work)
 
     # --- stopping ---
 
@@ -114,7 +131,7 @@ class Attempts:
 
         When its time of grace is over, which nobody prolongs, it is ended by force; an attempt that
         cannot be forced is left behind, and its job goes on without it. Only a user's request does
-        not go that far.
+        not go that far, unless the attempt's own time is over as well.
         """
         if running.over:
             return
@@ -128,28 +145,28 @@ class Attempts:
             running.grace = self._timers.at(running.given_until, enforce)
 
     def _too_long(self, work: Work, running: Running, seconds: float) -> None:
-        stop = running.stop
-        if stop is None or stop.rank != BY_USER:
-            why = f"it took longer than {seconds:g} seconds"
-            self.stop(work, running, Stop(TIMED_OUT, why, seconds=seconds))
-        else:  # nobody waits for it any longer, and it is not to be tried again
-            self.stop(work, running, Stop(OVERDUE, stop.reason, stop.cause))
+        running.timed_out = True
+        why = f"it took longer than {seconds:g} seconds"
+        self.stop(work, running, Stop(TIMED_OUT, why, seconds=seconds))
+        if running.is_deaf:
+            self._enforce(work, running)
 
     def _enforce(self, work: Work, running: Running) -> None:
         stop = running.stop
         if running.attempt.force_to_stop() or running.over or stop is None:
             return
-        if stop.rank == BY_USER:
+        if stop.rank == BY_USER and not running.timed_out:
             stop.unconfirmed = True
             work.tell()
         else:
             running.over = running.left_behind = True
-            self._dispatcher.start_soon(self._go_on_without, work, running)
+            stopped = StopRequested(work.job.id, running.attempt.stop_reason)
+            self._dispatcher.start_soon(self._conclude, work, running, None, stopped)
 
-    async def _go_on_without(self, work: Work, running: Running) -> None:
-        stopped = StopRequested(work.job.id, running.attempt.stop_reason)
-        await self._conclude(work, running, None, stopped)
-        self._dispatcher.get_ready(work)
+    def stop_all(self, stop: Stop) -> None:
+        """Ask for all attempts to stop, also those at jobs that were given up."""
+        for running, work in list(self.running.items()):
+            self.stop(work, running, stop)
 
     def hurry(self) -> None:
         """Grant nobody any more time."""

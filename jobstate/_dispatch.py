@@ -47,6 +47,9 @@ class Dispatch:
 
         self._pump: Waiter | None = None
         self._stopping = self._stopped = False
+        self._interrupt: BaseException | None = None
+        """Raised once all jobs have ended: a Ctrl-C, say, that came while some work ran."""
+
         self._ends: Listeners[Waiter] = None
         """Who waits for all jobs, or all attempts, to have ended."""
 
@@ -173,6 +176,7 @@ class Dispatch:
         """Start nothing more: stop what runs, and revoke what waits."""
         if self._closing is None:
             self._closing = stop = Stop(SHUTDOWN, reason, RevokeCause.SHUTDOWN)
+            self._attempts.stop_all(stop)
             for work in list(self._works.values()):
                 self._end(work, stop)
 
@@ -227,6 +231,8 @@ class Dispatch:
             with anyio.CancelScope(shield=True):
                 async with anyio.create_task_group() as tasks:
                     await self._pump_on(tasks)
+            if self._interrupt is not None:
+                raise self._interrupt
         finally:
             self._stopped = True
             self._tell_end()
@@ -244,10 +250,22 @@ class Dispatch:
                     await checkpoint()  # Trio would start several in any order
             if not self._works:
                 self._tell_end()
-            if self._stopping and not self._is_busy:
+            if (self._stopping or self._interrupt) and not (self._is_busy or self._to_start):
                 return
-            with anyio.CancelScope(deadline=self._timers.next):
-                await self._pump
+            try:
+                with anyio.CancelScope(deadline=self._timers.next):
+                    await self._pump
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # an interrupt, or the task's own cancel()
+                self.interrupted(error)
+
+    def interrupted(self, error: BaseException) -> None:
+        """Close, grant nobody any more time, and have *error* raised once all jobs have ended."""
+        self._interrupt = self._interrupt or error
+        self.close("interrupted")
+        self._attempts.hurry()
+        self.wake()
 
     def stop(self) -> None:
         """Have the pump end, once all jobs have."""

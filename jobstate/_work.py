@@ -127,6 +127,9 @@ class Running:
     grace: Due | None = None
     """The moment at which a stop is enforced."""
 
+    timed_out: bool = False
+    """It has taken longer than an attempt may."""
+
     over: bool = False
     """It has ended, or is not waited for any more: its job is being moved on."""
 
