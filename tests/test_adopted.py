@@ -423,6 +423,20 @@ async def test_cancel_while_the_start_is_under_way():
 
 
 @asynchronous
+async def test_cancel_while_a_start_is_under_way_that_cannot_be_cancelled():
+    """The work of a job that is about to be STARTED is as safe as that of one that is."""
+    lifecycle = JOB_LIFECYCLE.derive("slow")
+    lifecycle.before("start")(slow)
+    future = concurrent.futures.Future()
+    job = as_job(future, lifecycle=lifecycle)
+    with pytest.raises(GuardRefused):
+        await job.cancel()
+    assert not future.cancelled()
+    future.set_result(1)
+    assert await job == 1
+
+
+@asynchronous
 async def test_cancel_when_somebody_requeues_the_job():
     """Then nobody can tell what comes of it."""
     future = concurrent.futures.Future()
@@ -623,13 +637,17 @@ def test_the_loop_ends_before_a_process(loop):
 
     async def main():
         job = as_job(process)
-        while not any("jobstate waits" in thread.name for thread in threading.enumerate()):
+        while not waiting():
             await checkpoint()
         return job
+
+    def waiting():
+        return [each for each in threading.enumerate() if each.name.endswith(f"{process.pid}")]
 
     job = run(loop, main)
     assert (job.status, job.outcome.cause) == (REVOKED, SHUTDOWN)
     assert process.poll() is None
+    assert [thread.daemon for thread in waiting()] == [True]
     process.stdin.close()
     assert process.wait(10) == 0
 
@@ -713,6 +731,26 @@ def test_no_exception_is_said_to_be_lost(loop, caplog):
         return first.status, second.status
 
     assert run(loop, main) == (FAILURE, FAILURE)
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+@asyncio_loop
+def test_somebody_cancels_all_tasks(loop, caplog):
+    """That of a job is among them: nobody follows its work then, and nothing is said to be lost."""
+
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+        job = as_job(future)
+        await checkpoint()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        outcome = await job.completed()
+        future.set_exception(OSError("jam"))
+        await checkpoint()
+        return outcome.cause
+
+    assert run(loop, main) is SHUTDOWN
     gc.collect()
     assert [record for record in caplog.records if record.name == "asyncio"] == []
 

@@ -633,6 +633,41 @@ def test_a_thread_that_the_loop_waits_for_while_it_ends(loop):
     assert [type(error) for error in given.result()] == [LoopEnded] * 3
 
 
+@asyncio_loop
+def test_a_task_that_needs_time_to_end(loop):
+    """The loop waits for it, as it waits for all that it cancels."""
+    log = []
+
+    async def tidy(event):
+        try:
+            log.append("begun")
+            await anyio.Event().wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                for _ in range(20):
+                    await checkpoint()
+            log.append("ended")
+
+    class Loop(KINDS[loop]):
+        async def shutdown_asyncgens(self):
+            asked.append(job.threadsafe.requeue())
+            while not log:
+                await checkpoint()
+            await super().shutdown_asyncgens()
+            log.append("shut down")
+
+    async def main():
+        nonlocal job
+        job = Job(lifecycle=closed(before=("requeue", tidy)))
+        await anyio.to_thread.run_sync(job.threadsafe.start().result)
+
+    job, asked = None, []
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+    assert log == ["begun", "ended", "shut down"]
+    assert isinstance(asked[0].exception(0), LoopEnded)
+
+
 def test_the_first_call_while_the_loop_ends():
     """It has the error too, where the loop can be asked whether it is ending."""
     with asyncio.Runner() as runner:
