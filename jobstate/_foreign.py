@@ -9,13 +9,13 @@ import asyncio
 import concurrent.futures
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from asyncio.subprocess import Process
 from collections.abc import Iterable
 from contextlib import suppress
 from inspect import iscoroutine
 from os import PathLike, fsdecode
-from signal import Signals
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import anyio.abc
 
@@ -23,6 +23,7 @@ from ._loop import Thread, call_soon, describe, home, running_loop, waiter
 from ._portable import shown
 from ._run_errors import CommandFailed, UnsuitableWork
 from ._status import Cancellation, RevokeCause
+from .executors._ends import signal_name
 
 _R = TypeVar("_R")
 AnyFuture: TypeAlias = asyncio.Future[_R] | concurrent.futures.Future[_R]
@@ -32,19 +33,25 @@ End = tuple[str, dict[str, Any]]
 """The trigger that the end of work calls for, and its arguments."""
 
 
-class Foreign(Protocol):
+class Foreign(ABC):
+    """Work that somebody else has begun."""
+
     @property
+    @abstractmethod
     def done(self) -> bool:
         """Whether it has ended."""
         ...
 
+    @abstractmethod
     async def ended(self) -> None:
         """Return when it has ended."""
 
+    @abstractmethod
     def end(self, asked: str | None) -> End:
         """Return how it has ended; *asked* is why it was to stop."""
         ...
 
+    @abstractmethod
     def stop(self, reason: str) -> Cancellation:
         """Have it stop; return what has come of that once the job is revoked."""
         ...
@@ -82,7 +89,7 @@ def foreign(work: Any) -> Foreign:
     raise UnsuitableWork(text, problem)
 
 
-class _Future:
+class _Future(Foreign):
     """A future of asyncio, such as a task, or of a thread or process pool."""
 
     def __init__(self, future: AnyFuture[Any]) -> None:
@@ -127,7 +134,7 @@ class _Future:
         return Cancellation.INTERRUPTED if self.done else Cancellation.UNCONFIRMED
 
 
-class _Process:
+class _Process(Foreign):
     """A child process of the event loop."""
 
     def __init__(self, process: AnyProcess) -> None:
@@ -147,7 +154,8 @@ class _Process:
         if asked is not None:
             return _revoked(asked)
         assert code is not None
-        error = CommandFailed(self._command(), *_exit(code), None)
+        exit_code, by = (None, signal_name(-code)) if code < 0 else (code, None)
+        error = CommandFailed(self._command(), exit_code, by, None)
         return "fail", {"error": error, "extras": error.extras}
 
     def stop(self, reason: str) -> Cancellation:
@@ -192,13 +200,3 @@ class _Popen(_Process):
 
 def _revoked(reason: str, cause: RevokeCause = RevokeCause.USER) -> End:
     return "revoke", {"reason": reason, "cause": cause}
-
-
-def _exit(code: int) -> tuple[int | None, str | None]:
-    """Return the exit code of a process, or else the name of the signal that ended it."""
-    if code >= 0:
-        return code, None
-    try:
-        return None, Signals(-code).name
-    except ValueError:
-        return None, f"signal {-code}"
