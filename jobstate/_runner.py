@@ -45,20 +45,25 @@ _PLACE = object()
 """What each attempt takes one of, where the runner has a limit."""
 
 
-class SubmitOptions(TypedDict, total=False):
-    """What can be said of a job when it is submitted; see `JobRunner.submit`."""
+class CommonOptions(TypedDict, total=False):
+    """What can be said of any job when it is submitted; see `JobRunner.submit`."""
 
     name: str
     id: str | None
     retry: Retry | None
     timeout: float | None
     attempt_timeout: float | None
-    after: Iterable[Job[Any, Any] | str]
-    after_end: Iterable[Job[Any, Any] | str]
     priority: int
     resources: Mapping[str, int] | None
     executor: Executor | None
     info: Mapping[str, Any] | None
+
+
+class SubmitOptions(CommonOptions, total=False):
+    """What can be said of a job when it is submitted to a `JobRunner`."""
+
+    after: Iterable[Job[Any, Any] | str]
+    after_end: Iterable[Job[Any, Any] | str]
 
 
 class JobRunner:

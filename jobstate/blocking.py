@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
@@ -17,7 +17,7 @@ from ._command import Command, CommandResult
 from ._job import Job, Registration
 from ._records import Outcome, Snapshot, T, Transition
 from ._run_errors import RunnerClosed, StillRunning
-from ._runner import JobRunner, SubmitOptions
+from ._runner import CommonOptions, JobRunner
 from ._status import Cancellation, JobStatus
 from ._table import Hook
 
@@ -139,6 +139,13 @@ class BlockingJob(Generic[T]):
         return self._portal.call(self._job.cancel, reason)
 
 
+class BlockingOptions(CommonOptions, total=False):
+    """What can be said of a job when it is submitted to `BlockingJobs`."""
+
+    after: Iterable[BlockingJob[Any] | str]
+    after_end: Iterable[BlockingJob[Any] | str]
+
+
 class BlockingJobs:
     """A `JobRunner` for people without an event loop.
 
@@ -204,7 +211,7 @@ class BlockingJobs:
 
     @overload
     def submit(
-        self, command: Command, /, **options: Unpack[SubmitOptions]
+        self, command: Command, /, **options: Unpack[BlockingOptions]
     ) -> BlockingJob[CommandResult]: ...
 
     @overload
@@ -213,7 +220,7 @@ class BlockingJobs:
         function: Callable[[*Args], Awaitable[R]],
         /,
         *args: *Args,
-        **options: Unpack[SubmitOptions],
+        **options: Unpack[BlockingOptions],
     ) -> BlockingJob[R]: ...
 
     @overload
@@ -222,7 +229,7 @@ class BlockingJobs:
         function: Callable[[*Args], R],
         /,
         *args: *Args,
-        **options: Unpack[SubmitOptions],
+        **options: Unpack[BlockingOptions],
     ) -> BlockingJob[R]: ...
 
     def submit(  # type: ignore[misc]  # mypy takes *Args for more than Any

@@ -71,7 +71,9 @@ def _truth(world: World) -> Iterator[str]:
             asked = world.stops.get((number, step.attempt))
             if step.source in ("STARTED", "PAUSED") and step.dest in RESTS and ours:
                 gone = run is None or (run.ended_at is not None and run.ended_at < move.at)
-                left = asked is not None and (world.hurried or asked[0] + grace <= move.when + SLACK)
+                left = asked is not None and (
+                    world.hurried or asked[0] + grace <= move.when + SLACK
+                )
                 if not gone and not left:
                     yield f"{job!r}: {step} while its work ran"
                 started = _started(world, number, step.attempt)
@@ -113,7 +115,11 @@ def _answers(world: World) -> Iterator[str]:
         if answer == "UNCONFIRMED" and not runs and world.plan.grace:
             ends = [run.ended for run in world.runs if run.number == asked.number]
             given_up = world.jobs[asked.number]._abandoned is not None
-            if asked.ended not in ends and not given_up and not any(number == asked.number for number, _ in world.outside):
+            if (
+                asked.ended not in ends
+                and not given_up
+                and not any(number == asked.number for number, _ in world.outside)
+            ):
                 yield f"{name}, but nothing runs"
         longest = 2 * world.plan.grace + 2 * world.hook_time
         if asked.ended - asked.began > longest + SLACK and not _was_held(world, asked.number):
@@ -179,7 +185,10 @@ def _order(world: World) -> Iterator[str]:
     for number, job in world.jobs.items():
         plan, moves = world.plans[number], _moves(world, number)
         for move in moves:
-            if move.transition.trigger != "start" or (number, move.transition.version) in world.outside:
+            if (
+                move.transition.trigger != "start"
+                or (number, move.transition.version) in world.outside
+            ):
                 continue
             for other in _passed(world, number, move):
                 yield f"{job!r} started at {move.when}, before {world.jobs[other]!r}"
@@ -189,7 +198,10 @@ def _passed(world: World, number: int, start: Moved) -> Iterator[int]:
     plan = world.plans[number]
     for other, job in world.jobs.items():
         plans = world.plans[other]
-        ahead = (-plans.priority, _arrival(world, other)) < (-plan.priority, _arrival(world, number))
+        ahead = (-plans.priority, _arrival(world, other)) < (
+            -plan.priority,
+            _arrival(world, number),
+        )
         same = plans.resources == plan.resources and plans.executor == plan.executor
         if not ahead or not same or other == number:
             continue

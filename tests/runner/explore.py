@@ -24,7 +24,11 @@ class Found(AssertionError):
 
     def __init__(self, world: World, problems: list[str]) -> None:
         self.problem, self.seed, self.trace = problems[0], world.seed, world.trace
-        told = [f"{problems[0]} (seed {world.seed}, {world.backend})", str(world.plan), *world.trace]
+        told = [
+            f"{problems[0]} (seed {world.seed}, {world.backend})",
+            str(world.plan),
+            *world.trace,
+        ]
         super().__init__("\n  ".join((*told, *problems)))
 
 

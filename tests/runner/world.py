@@ -148,9 +148,7 @@ class World:
 
     def running(self, number: int | None = None) -> list[Run]:
         """Return what runs now, of one job or of all."""
-        return [
-            run for run in self.runs if run.ended_at is None and number in (None, run.number)
-        ]
+        return [run for run in self.runs if run.ended_at is None and number in (None, run.number)]
 
     def transitioned(self, job: Job[Any, Any], transition: Any, seconds: float) -> None:
         """Hear of a commit, as an observer."""
@@ -315,9 +313,7 @@ class World:
             return
         self.tell(f"{who} hears of j{number}: {answer}")
         self.asked.append(
-            Asked(
-                number, began, answer, self.now(), self.tick(), job.status, self.running(number)
-            )
+            Asked(number, began, answer, self.now(), self.tick(), job.status, self.running(number))
         )
 
     async def trigger(self, number: int, trigger: str, who: str, **more: Any) -> bool:

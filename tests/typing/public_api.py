@@ -7,21 +7,29 @@ reason: an ignore that is not needed is an error too.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import Future
 from datetime import datetime
 from enum import Enum, StrEnum
+from functools import partial
+from subprocess import Popen
 from typing import Any, assert_type
 
 from jobstate import (
     JOB_LIFECYCLE,
     AllChanges,
     AsCompleted,
+    Cancellation,
     Changes,
+    Command,
+    CommandResult,
     EdgeInfo,
     GuardRefused,
     HookFailed,
     Job,
     JobFailed,
+    JobRunner,
     Jobs,
     JobStateError,
     JobStatus,
@@ -30,6 +38,7 @@ from jobstate import (
     Progress,
     Refused,
     Registration,
+    Retry,
     RevokeCause,
     Snapshot,
     StructlogObserver,
@@ -39,10 +48,12 @@ from jobstate import (
     add_observer,
     all_completed,
     as_completed,
+    as_job,
     first_completed,
     remove_observer,
 )
 from jobstate.abc import Journal, Observer
+from jobstate.blocking import BlockingJob, BlockingJobs
 
 
 class Phase(StrEnum):
@@ -499,6 +510,52 @@ def neighbours_are_what_they_offer() -> None:
     add_observer(StructlogObserver())
     remove_observer(Observer())
     add_observer(FileJournal())  # type: ignore[arg-type]
+
+
+# --- running work ---------------------------------------------------------------------------
+
+
+async def add(one: int, other: int = 2) -> int:
+    """Give a number."""
+    return one + other
+
+
+def half(number: float) -> float:
+    """Give another."""
+    return number / 2
+
+
+async def a_job_has_the_type_of_what_its_work_gives(runner: JobRunner) -> None:
+    """Async or not; the arguments are checked, and so are the options."""
+    assert_type(await runner.submit(add, 1, 2), Job[int])
+    assert_type(await runner.submit(add, 1), Job[int])
+    assert_type(await runner.submit(half, 1.0, timeout=3, retry=Retry()), Job[float])
+    assert_type(await runner.submit(partial(add, 1, other=3)), Job[int])
+    assert_type(await runner.submit(Command("ls")), Job[CommandResult])
+    assert_type(await (await runner.submit(add, 1)).cancel("enough"), Cancellation)
+    await runner.submit(half, "1.0")  # type: ignore[arg-type]
+    await runner.submit(half, 1.0, timeoutt=3)  # type: ignore[call-overload]
+
+
+def a_blocking_job_has_it_too(jobs: BlockingJobs) -> None:
+    """What it waits for is of that type."""
+    job = jobs.submit(half, 1.0)
+    assert_type(job, BlockingJob[float])
+    assert_type(job.result(timeout=60), float)
+    assert_type(jobs.submit(add, 1, 2, after=[job, "another"]), BlockingJob[int])
+    assert_type(job.wait().result, float | None)
+
+
+async def what_is_adopted_keeps_its_type(task: asyncio.Task[int], child: Popen[bytes]) -> None:
+    """A process gives its exit code."""
+    assert_type(as_job(task), Job[int])
+    assert_type(as_job(child), Job[int])
+
+
+def a_trigger_from_another_thread_gives_a_future(job: Job[int]) -> None:
+    """Of the receipt, or of the outcome."""
+    assert_type(job.threadsafe.start(), Future[Transition])
+    assert_type(job.threadsafe.completed(), Future[Outcome[int]])
 
 
 # --- errors ---------------------------------------------------------------------------------
