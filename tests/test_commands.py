@@ -19,6 +19,7 @@ from jobstate._attempt import Attempt, current_job, make_current
 from jobstate._command import Command, CommandResult
 from jobstate._run_errors import CommandFailed, StopRequested, UnsuitableWork
 from jobstate.executors import Commands
+from jobstate.executors._watchdog import Watchdog
 from jobstate.executors.commands import _LONGEST_LINE
 
 pytestmark = pytest.mark.anyio
@@ -206,7 +207,7 @@ async def test_what_progress_raises_fails_the_attempt(commands, script):
         await commands.run(shell(script, progress=float), (), Told())
 
 
-async def test_progress_may_check_for_a_stop(commands):
+async def test_progress_may_check_for_a_stop(commands, tmp_path):
     """That it finds one does not hurry the command, which ends as it was asked to."""
     attempt, lines = Told(), list[str]()
     make_current(attempt)
@@ -216,10 +217,11 @@ async def test_progress_may_check_for_a_stop(commands):
         attempt.ask_to_stop("enough")
         current_job().check()
 
-    script = "trap 'echo bye; exit 0' TERM; echo begun; while :; do read _; done"
+    script = "trap 'echo bye; touch tidy; exit 0' TERM; echo begun; sleep 1000 & wait"
     with pytest.raises(StopRequested, match="enough"):
-        await commands.run(shell(script, progress=progress), (), attempt)
+        await commands.run(shell(script, progress=progress, cwd=tmp_path), (), attempt)
     assert lines == ["begun"]
+    assert os.listdir(tmp_path) == ["tidy"]
 
 
 # --- stopping ---------------------------------------------------------------------------------
@@ -275,9 +277,11 @@ async def test_a_stop_that_comes_too_late_reaches_nobody(commands, monkeypatch):
     """A number that may be another group's by now is not signalled."""
     attempt = Told()
     await commands.run(Command("true"), (), attempt)
-    monkeypatch.setattr(os, "killpg", pytest.fail)
+    signals = []
+    monkeypatch.setattr(os, "killpg", lambda *signal: signals.append(signal))
     attempt.ask_to_stop("enough")
     attempt.force_to_stop()
+    assert signals == []
 
 
 async def test_cancelled_before_it_begins_it_starts_nothing(commands, tmp_path):
@@ -352,6 +356,7 @@ async def test_there_is_no_watchdog_without_a_command():
     assert os.getsid(watchdog.pid) != os.getsid(0)
     await commands.run(Command("true"), (), Told())
     assert commands._watchdog._process is watchdog
+    assert commands._watchdog._groups == set()
     await commands.aclose()
     assert watchdog.returncode == 0
     await commands.aclose()
@@ -386,6 +391,20 @@ async def test_a_dead_watchdog_is_replaced():
         second.stdin = io.BytesIO()
     assert len(errors) == 2
     await commands.aclose()
+
+
+@pytest.mark.parametrize("spared", ["forgotten", "closed"])
+def test_the_watchdog_kills_nobody_without_need(spared):
+    """It leaves alone what it was told to forget, and all groups where it was told to end."""
+    watchdog = Watchdog()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as process:
+        watchdog.watch(process.pid)
+        if spared == "forgotten":
+            watchdog.forget(process.pid)
+            watchdog._process.communicate()
+        else:
+            anyio.run(watchdog.aclose)
+    assert process.returncode == 0
 
 
 async def test_a_frozen_program_has_no_watchdog(monkeypatch):

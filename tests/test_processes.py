@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -26,7 +28,7 @@ from jobstate._attempt import Attempt
 from jobstate._run_errors import StopRequested, UnsuitableResult, UnsuitableWork, WorkerDied
 from jobstate.executors import Processes, processes
 from jobstate.executors._ends import signal_name
-from jobstate.executors._process import Say, _Job, _Parent, _Stop
+from jobstate.executors._process import Say, _do, _Job, _Parent, _Stop
 
 pytestmark = pytest.mark.anyio
 
@@ -304,10 +306,10 @@ async def test_a_stop_before_the_process_has_started_ends_it(work):
             super().when_stopped(ask, force)
             self.ask_to_stop("quick")
 
-    pool = Processes(1)
+    pool, attempt = Processes(1), StoppedAtOnce()
     with pytest.raises(StopRequested, match="quick"):
-        await pool.run(work.die, (1,), StoppedAtOnce())
-    assert pool._idle == []
+        await pool.run(work.report_many, (1,), attempt)
+    assert (pool._idle, attempt.reports) == ([], [])
 
 
 async def test_a_stop_while_the_process_starts_ends_it(work, tmp_path, monkeypatch):
@@ -500,7 +502,11 @@ def start(tmp_path, *how):
     path.write_text(PROGRAM)
     return subprocess.Popen(
         [sys.executable, path, *how],
-        env={**os.environ, "PYTHONPATH": str(Path(jobstate.__file__).parents[1])},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(jobstate.__file__).parents[1]),
+            "PYTHONUNBUFFERED": "",  # so that what is printed has to be flushed
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -552,14 +558,16 @@ class Channel:
     """A channel on which a stop arrives in the middle of a message."""
 
     closed = False
+    stops = True
 
     def __init__(self, stop: _Stop) -> None:
         self.stop = stop
         self.sent: list[bytes] = []
 
     def send_bytes(self, message):
-        self.stop.reason = "enough"
-        self.stop.on_signal(signal.SIGTERM, None)
+        if self.stops:
+            self.stop.reason = "enough"
+            self.stop.on_signal(signal.SIGTERM, None)
         self.sent.append(message)
 
 
@@ -594,6 +602,33 @@ def test_a_signal_that_the_parent_has_not_sent_ends_the_process():
     with pytest.raises(SystemExit) as caught:
         _Stop().on_signal(signal.SIGTERM, None)
     assert caught.value.code == 143
+
+
+def test_nothing_can_be_reported_between_two_pieces_of_work(work):
+    """A thread that the work has left is refused, though the process is there and listens."""
+    stop = _Stop()
+    channel: Any = Channel(stop)
+    channel.stops = False
+    parent = _Parent(channel, stop)
+    _do(pickle.dumps((work.keep_job, (), ("j1", "print", 1, 1, {}))), parent, stop)
+    (message,) = channel.sent
+    assert message[0] == Say.RESULT
+    with pytest.raises(ReportRefused, match="this attempt is over"):
+        work.kept.pop().report(10)
+    assert len(channel.sent) == 1
+
+
+def test_a_coroutine_that_nobody_awaits_is_closed(work):
+    """Python does not warn of it: the error says it."""
+    stop = _Stop()
+    channel: Any = Channel(stop)
+    channel.stops = False
+    _do(pickle.dumps((work.give_coroutine, (), ("j1", "", 1, 1, {}))), _Parent(channel, stop), stop)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert warned == []
+    assert channel.sent[0][0] == Say.ERROR
 
 
 async def test_info_that_cannot_be_pickled_is_refused(pool, work):

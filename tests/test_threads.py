@@ -210,15 +210,34 @@ async def test_what_has_not_begun_is_prevented():
         await Threads().run(pytest.fail, (), attempt)
 
 
+async def test_what_was_cancelled_while_it_waited_for_a_thread_never_begins(monkeypatch):
+    """Nor does what was handed to a thread that had not yet taken it on."""
+    handed, called = [], []
+
+    async def run_sync(function, **options):
+        handed.append(function)
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", run_sync)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Threads().run, called.append, (1,), new_attempt())
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    (make,) = handed
+    make()
+    assert called == []
+
+
 async def test_a_thread_that_comes_too_late_does_nothing():
     """Whoever claims a call first has it: the thread, or who no longer wants it made."""
-    late, early = _Call(pytest.fail, ()), _Call(print, ())
+    called = []
+    late, early = _Call(called.append, ("late",)), _Call(called.append, ("early",))
     assert late.prevented()
     late.make()
-    assert not late.over.is_set()
     early.make()
     assert not early.prevented()
     await early.over.wait()
+    assert called == ["early"]
 
 
 async def test_what_was_cancelled_before_it_began_never_begins():

@@ -93,7 +93,6 @@ class Commands:
                     if writer is not None:
                         tasks.start_soon(_write, writer, command.input or b"")
                     await process.wait()
-                    group.end()
                     tasks.cancel_scope.cancel()
             finally:
                 group.end()
