@@ -13,10 +13,13 @@ import pytest
 
 from jobstate import (
     JOB_LIFECYCLE,
+    BadArgument,
     Cancellation,
     DependencyCycle,
+    DuplicateJob,
     GuardRefused,
     ImpossibleDemand,
+    InvalidJobId,
     Job,
     JobNotFound,
     JobRunner,
@@ -1180,3 +1183,156 @@ async def test_whoever_gives_up_to_close_grants_nobody_more_time(deaf):
             await runner.aclose()
         assert scope.cancelled_caught
         assert (job.status, job.outcome.cause) == (REVOKED, RevokeCause.SHUTDOWN)
+
+
+# --- misuse ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 1.5}, "limit"),
+        ({"limit": True}, "limit"),
+        ({"grace": -1}, "grace"),
+        ({"grace": "long"}, "grace"),
+        ({"grace": float("nan")}, "grace"),
+        ({"resources": ["gpu"]}, "resources"),
+        ({"resources": {"gpu": 1.5}}, "resources"),
+        ({"resources": {"gpu": -1}}, "resources"),
+        ({"resources": {1: 1}}, "resources"),
+        ({"threads": 0}, "limit"),
+        ({"processes": 0}, "limit"),
+        ({"keep": -1}, "keep"),
+        ({"keep_for": -1}, "keep_for"),
+    ],
+)
+async def test_a_runner_that_makes_no_sense_is_refused(options, wrong):
+    """The error names the option and what was given."""
+    with pytest.raises((TypeError, ValueError), match=wrong) as caught:
+        JobRunner(**options)
+    assert repr(next(iter(options.values()))) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": float("inf")},
+        {"timeout": "60"},
+        {"attempt_timeout": -1},
+        {"attempt_timeout": True},
+        {"priority": 1.5},
+        {"priority": None},
+        {"retry": 3},
+    ],
+)
+async def test_options_that_make_no_sense_are_refused(options):
+    """The error names the option, what was given, and what is possible; no job is made."""
+    (name, given), *_ = options.items()
+    async with JobRunner() as runner:
+        with pytest.raises(UnsuitableWork) as caught:
+            await runner.submit(double, 1, **options)
+        assert f"{name}={given!r}" in str(caught.value)
+        assert len(runner.jobs) == 0
+
+
+async def test_jobs_that_cannot_be_made_are_not_taken():
+    """A bad id, an id that is there, a name or info of the wrong kind."""
+    async with JobRunner() as runner:
+        await runner.submit(double, 1, id="mine")
+        for error, options in (
+            (InvalidJobId, {"id": "not an id"}),
+            (DuplicateJob, {"id": "mine"}),
+            (BadArgument, {"name": 7}),
+            (BadArgument, {"info": ["a"]}),
+        ):
+            with pytest.raises(error):
+                await runner.submit(double, 1, **options)
+        assert len(runner.jobs) == 1
+
+
+@pytest.mark.parametrize("wrong", [7, "ls -l", None, ["ls", "-l"]])
+async def test_what_is_no_work_is_refused(wrong):
+    """The error says how a command is given."""
+    async with JobRunner() as runner:
+        with pytest.raises(UnsuitableWork, match="Command"):
+            await runner.submit(wrong)
+
+
+async def test_a_coroutine_is_no_work():
+    """It could be run once only; the function is what can be tried again."""
+    async with JobRunner() as runner:
+        with pytest.raises(UnsuitableWork, match="submit the async function itself"):
+            await runner.submit(double(1))
+
+
+async def test_a_runner_is_used_inside_of_its_block():
+    """Before and after, it takes nothing; the error says which."""
+    runner = JobRunner()
+    with pytest.raises(RunnerClosed, match="has not been entered"):
+        await runner.submit(double, 1)
+    async with runner:
+        with pytest.raises(RunnerClosed, match="again: the runner is open"):
+            await runner.__aenter__()
+    with pytest.raises(RunnerClosed, match="was left"):
+        await runner.submit(double, 1)
+    with pytest.raises(RunnerClosed, match="again: the runner was left"):
+        await runner.__aenter__()
+
+
+async def test_a_runner_belongs_to_its_event_loop():
+    """Another thread is told the safe way, and that way works."""
+    async with JobRunner() as runner:
+
+        def elsewhere():
+            with pytest.raises(UnsuitableWork, match=r"anyio\.from_thread\.run"):
+                anyio.run(runner.submit, double, 1)
+            return anyio.from_thread.run(runner.submit, double, 4)
+
+        job = await anyio.to_thread.run_sync(elsewhere)
+        assert await job == 8
+
+
+# --- many -----------------------------------------------------------------------------------
+
+
+async def test_ten_thousand_jobs_wait_without_a_task():
+    """They start in their order, by priority and then by arrival."""
+    order = []
+
+    async def work(number):
+        order.append(number)
+
+    async with JobRunner(limit=1) as runner:
+        gate = Gate()
+        await (await runner.submit(gate)).reached(STARTED)
+        tasks = len(asyncio.all_tasks()) if _asyncio() else 0
+        for number in range(10_000):
+            await runner.submit(work, number, priority=number % 3)
+        if _asyncio():
+            assert len(asyncio.all_tasks()) == tasks
+        gate.open.set()
+    assert order == sorted(range(10_000), key=lambda number: (-(number % 3), number))
+
+
+async def test_one_timer_serves_all_delays():
+    """However many jobs wait for their next attempt, or have a deadline."""
+    if not _asyncio():
+        pytest.skip("it is asyncio whose timers can be counted")
+    loop = asyncio.get_running_loop()
+    if not hasattr(loop, "_scheduled"):
+        pytest.skip("uvloop does not show its timers")
+    policy = Retry(first_delay=1_000, max_delay=9_000)
+    async with JobRunner() as runner:
+        jobs = [
+            await runner.submit(failing(1), retry=policy, timeout=5_000 + n) for n in range(100)
+        ]
+        await all_reached(jobs, RETRY)
+        await anyio.wait_all_tasks_blocked()
+        assert sum(not timer.cancelled() for timer in loop._scheduled) == 1
+        await runner.aclose()
+
+
+def _asyncio():
+    return anyio.get_cancelled_exc_class() is asyncio.CancelledError
