@@ -51,6 +51,10 @@ def no_thread_is_left_running():
             assert not thread.is_alive(), f"{thread} was left running"
 
 
-def pytest_unconfigure():
-    """Have a process that does not end once the tests are over say where it hangs, and fail."""
-    faulthandler.dump_traceback_later(120, exit=True)
+def pytest_unconfigure(config):
+    """Have a process that does not end once the tests are over say where it hangs, and fail.
+
+    One that only works for another waits, once it has no more to do, until all others have ended.
+    """
+    if not hasattr(config, "workerinput"):
+        faulthandler.dump_traceback_later(120, exit=True)
