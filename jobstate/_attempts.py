@@ -33,9 +33,6 @@ class Dispatcher(Protocol):
     def get_ready(self, work: Work) -> None:
         """Have a job that waits for an attempt get in line, if it is not yet."""
 
-    def interrupted(self, error: BaseException) -> None:
-        """Hear of what some work raised that concerns whoever runs it."""
-
     def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
         """Have a function run in a task of its own."""
 
@@ -104,22 +101,20 @@ class Attempts:
             self._timers.cancel(timer)
             self._timers.cancel(running.grace)
         if not running.over:
-            await self._conclude(work, running, result, error)
-        if isinstance(fatal, anyio.get_cancelled_exc_class()):
-            raise fatal
+            try:
+                await self._conclude(work, running, result, error)
+            except BaseException:  # a task's own cancel(): the job must not be left half way
+                self._dispatcher.start_soon(self._conclude, work, running, result, error)
+                raise
         if fatal is not None:
-            self._dispatcher.interrupted(fatal)
+            raise fatal
 
     async def _conclude(
         self, work: Work, running: Running, result: Any, error: BaseException | None
     ) -> None:
         running.over = True
         running.attempt.close()
-        try:
-            await conclude(work, running, result, error, self._random)
-        except BaseException:  # a task's own cancel(): the job must not be left half way
-            self._dispatcher.start_soon(self._conclude, work, running, result, error)
-            raise
+        await conclude(work, running, result, error, self._random)
         work.running = None
         work.tell()
         self._dispatcher.get_ready(work)
@@ -219,6 +214,7 @@ async def _outcome_of(
         if not _is_anothers(error):
             return None, error, None
         running.stop = Stop(SHUTDOWN, "interrupted", RevokeCause.SHUTDOWN)
+        running.left_behind = True  # perhaps: whoever waited for the work does no more
         return None, error, error
     finally:
         token.var.reset(token)

@@ -235,6 +235,8 @@ class Dispatch:
                 raise self._interrupt
         finally:
             self._stopped = True
+            for work in list(self._works.values()):  # where not even that was to be
+                work.job.abandon("its runner was interrupted")
             self._tell_end()
 
     async def _pump_on(self, tasks: TaskGroup) -> None:
@@ -242,15 +244,16 @@ class Dispatch:
             self._pump = waiter(running_loop())  # woken from now on, it need not be waited for
             self._timers.call_due()
             while self._to_start:
-                tasks.start_soon(*self._to_start.popleft())
+                tasks.start_soon(self._do, *self._to_start.popleft())
             while self._closing is None and (work := self._line.next()) is not None:
                 work.place, work.starting = None, True
-                work.context.run(tasks.start_soon, self._attempts.make, work)
+                work.context.run(tasks.start_soon, self._do, self._attempts.make, work)
                 if running_loop() is None:
                     await checkpoint()  # Trio would start several in any order
             if not self._works:
                 self._tell_end()
-            if (self._stopping or self._interrupt) and not (self._is_busy or self._to_start):
+            over = self._stopping or self._interrupt is not None
+            if over and not (self._is_busy or self._to_start):
                 return
             try:
                 with anyio.CancelScope(deadline=self._timers.next):
@@ -259,6 +262,19 @@ class Dispatch:
                 raise
             except BaseException as error:  # an interrupt, or the task's own cancel()
                 self.interrupted(error)
+                if tasks.cancel_scope.cancel_called:
+                    self._attempts.leave()
+                    raise
+
+    async def _do(self, function: Callable[..., Any], *args: Any) -> None:
+        """Be a task of the pump: what it raises must not cancel the others."""
+        try:
+            await function(*args)
+        except anyio.get_cancelled_exc_class():  # by the task's own cancel(), and by nothing else
+            if function != self._attempts.make:
+                self.start_soon(function, *args)  # or the job would not be moved
+        except BaseException as error:
+            self.interrupted(error)
 
     def interrupted(self, error: BaseException) -> None:
         """Close, grant nobody any more time, and have *error* raised once all jobs have ended."""
