@@ -1,142 +1,37 @@
-"""Jobs for people without an event loop: one runs beside them, in a thread of its own."""
+"""Jobs for people without an event loop: one runs beside them, in a thread of its own.
+
+Each call is carried into that loop, and its answer waited for here. The loop's end ends every such
+wait as well, so none hangs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, wait
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from functools import partial
+from threading import Thread
 from types import TracebackType
-from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
 import anyio
-from anyio.abc import TaskStatus
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from ._blocking_job import BlockingJob
 from ._command import Command, CommandResult
-from ._job import Job, Registration
-from ._records import Outcome, Snapshot, T, Transition
-from ._run_errors import RunnerClosed, StillRunning
+from ._job import Registration
+from ._loop import at_once, call_soon, home
+from ._run_errors import RunnerClosed
 from ._runner import CommonOptions, JobRunner
-from ._status import Cancellation, JobStatus
+from ._spawn import carried_context, spawn
 from ._table import Hook
+
+__all__ = ["BlockingJob", "BlockingJobs", "BlockingOptions"]
 
 R = TypeVar("R")
 """The type of what the work gives."""
 
 Args = TypeVarTuple("Args")
 """The types of its arguments."""
-
-
-class BlockingJob(Generic[T]):
-    """A job of `BlockingJobs`, to be looked at and waited for from any thread.
-
-    What is read of it is how the job stands at that very moment.
-    """
-
-    def __init__(self, job: Job[T, Any], portal: BlockingPortal) -> None:
-        self._job, self._portal = job, portal
-
-    def __repr__(self) -> str:
-        return repr(self._job).replace("<Job", "<BlockingJob", 1)
-
-    @property
-    def id(self) -> str:
-        """The job's id."""
-        return self._job.id
-
-    @property
-    def name(self) -> str:
-        """The job's name, for people."""
-        return self._job.name
-
-    @property
-    def status(self) -> JobStatus:
-        """Where the job stands."""
-        return cast(JobStatus, self._job.status)
-
-    @property
-    def progress(self) -> float:
-        """How far the present attempt has come, in percent from 0 to 100."""
-        return self._job.progress
-
-    @property
-    def attempt(self) -> int:
-        """How many attempts were started so far."""
-        return self._job.attempt
-
-    @property
-    def info(self) -> Mapping[str, Any]:
-        """What is known about the job."""
-        return self._job.info
-
-    @property
-    def error_reason(self) -> str | None:
-        """The type of the error that the last attempt ended with; ``None`` without one."""
-        return self._job.error_reason
-
-    @property
-    def error_message(self) -> str | None:
-        """What the error that the last attempt ended with said; ``None`` without one."""
-        return self._job.error_message
-
-    @property
-    def history(self) -> tuple[Transition[Any], ...]:
-        """Every transition so far, in order."""
-        return self._job.history
-
-    @property
-    def outcome(self) -> Outcome[T, Any] | None:
-        """How the job ended; ``None`` until it has."""
-        return self._job.outcome
-
-    def snapshot(self) -> Snapshot[T, Any]:
-        """Return all that can be read of the job, as it stood at one moment."""
-        if self._job.outcome is not None:
-            return self._job.snapshot()
-        return self._portal.call(self._job.snapshot)
-
-    def refresh(self) -> BlockingJob[T]:
-        """Return the job itself, which is always fresh: for code that used to poll."""
-        return self
-
-    def wait(self, timeout: float | None = None) -> Outcome[T, Any]:
-        """Return how the job ended, once it has. It never raises for how the job ended.
-
-        Args:
-            timeout: seconds to wait at most; the job does not notice. ``None`` means without limit.
-
-        Raises:
-            StillRunning: it had not ended by then.
-            JobAbandoned: nobody can tell any more how it will end.
-        """
-        ended = self._job.outcome
-        if ended is not None:
-            return ended
-        waiting: Future[Outcome[T, Any]] = self._portal.start_task_soon(self._job.completed)
-        try:
-            return waiting.result(timeout)
-        except FutureTimeoutError:
-            if waiting.cancel():
-                raise StillRunning(self.id, self.status, timeout or 0.0) from None
-            return waiting.result()
-        finally:
-            waiting.cancel()
-
-    def result(self, timeout: float | None = None) -> T:
-        """Return what the work gave, once it has; see `wait`.
-
-        Raises:
-            JobFailed, JobRevoked: it gave nothing.
-            StillRunning, JobAbandoned: as `wait` raises them.
-        """
-        return self.wait(timeout).value()
-
-    def cancel(self, reason: str = "") -> Cancellation:
-        """Ask for the work to stop, and return what came of it; see `Job.cancel`."""
-        if self._job.outcome is not None:
-            return Cancellation.TOO_LATE
-        return self._portal.call(self._job.cancel, reason)
 
 
 class BlockingOptions(CommonOptions, total=False):
@@ -152,32 +47,63 @@ class BlockingJobs:
     ``with BlockingJobs(limit=4) as jobs: job = jobs.submit(publish, "data.csv"); job.wait(60)``.
     It may be used from any thread. Leaving the block waits for all work; where the block is left by
     an exception, or interrupted by Ctrl-C while it waits, what runs is stopped and what waits is
-    revoked. A second Ctrl-C grants nobody any more time.
+    revoked. A second Ctrl-C grants nobody any more time. `KeyboardInterrupt` is raised when all has
+    ended.
 
     Args:
         backend: the event loop that runs beside: ``asyncio`` or ``trio``.
         options: those of a `JobRunner`.
+
+    Attributes:
+        tasks, threads, processes, commands: the executors, for ``submit(…, executor=…)``; see
+            `JobRunner`.
+
+    Raises:
+        ValueError: there is no such event loop.
+        UnknownTrigger, TypeError, ValueError: as a `JobRunner` raises them.
     """
 
     def __init__(self, *, backend: str = "asyncio", **options: Any) -> None:
-        self._runner = JobRunner(**options)
-        self._thread: AbstractContextManager[BlockingPortal] = start_blocking_portal(backend)
-        self._portal: BlockingPortal | None = None
-        self._state = "has not been entered"
+        known = anyio.get_all_backends()
+        if backend not in known:
+            raise ValueError(f"backend={backend!r}: one of {', '.join(known)}")
+        self._runner = runner = JobRunner(**options)
+        self.tasks, self.threads = runner.tasks, runner.threads
+        self.processes, self.commands = runner.processes, runner.commands
+        self._thread = Thread(target=self._live, args=(backend,), name="jobstate", daemon=True)
+        self._begun: Future[object] = Future()
+        """Gives the event loop, once the runner's block is entered."""
+
+        self._ended: Future[None] = Future()
+        """Is done when the loop has ended, and holds what it ended by."""
 
     def __enter__(self) -> BlockingJobs:
-        if self._portal is not None:
-            raise RunnerClosed("enter the block again", self._state)
-        self._portal = self._thread.__enter__()
-        self._running, self._leave = self._portal.start_task(self._run)
-        self._state = "is open"
+        if self._thread.ident is not None:
+            raise RunnerClosed("enter the block again", self._runner._state)
+        self._thread.start()
+        try:
+            self._begun.result()
+        except KeyboardInterrupt:
+            self._begun.cancel()  # then the loop finds that nobody waits for it
+            raise
         return self
 
-    async def _run(self, *, task_status: TaskStatus[anyio.Event]) -> None:
-        leave = anyio.Event()
-        async with self._runner:
-            task_status.started(leave)
-            await leave.wait()
+    def _live(self, backend: str) -> None:
+        try:
+            anyio.run(self._run, backend=backend)
+        except BaseException as error:
+            self._ended.set_exception(error)
+            if not self._begun.done():
+                self._begun.set_exception(error)
+        else:
+            self._ended.set_result(None)
+
+    async def _run(self) -> None:
+        self._block, self._left = anyio.CancelScope(), anyio.Event()
+        with self._block:
+            async with self._runner:
+                self._begun.set_result(home())
+                await self._left.wait()
 
     def __exit__(
         self,
@@ -185,29 +111,30 @@ class BlockingJobs:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        portal = self._open("leave the block")
+        loop = self._loop("leave the block")
+        interrupt: KeyboardInterrupt | None = None
+        disturbed = 0 if exc is None else 1
+        while True:
+            try:
+                with suppress(RuntimeError):  # the loop has ended by itself
+                    call_soon(loop, partial(self._leave, disturbed))
+                wait([self._ended])
+                break
+            except KeyboardInterrupt as error:
+                interrupt, disturbed = error, disturbed + 1
+        self._thread.join()
         try:
-            stopping = None if exc is None else self._stop(portal)
-            portal.call(self._leave.set)
-            interruption: KeyboardInterrupt | None = None
-            while not wait([self._running], 0).done:
-                try:
-                    wait([self._running])
-                except KeyboardInterrupt as interrupt:
-                    interruption = interrupt
-                    if stopping is None:
-                        stopping = self._stop(portal)
-                    else:
-                        stopping.cancel()  # then the runner grants nobody any more time
-            self._running.result()
-            if interruption is not None:
-                raise interruption
+            self._ended.result()
         finally:
-            self._state = "was left"
-            self._thread.__exit__(None, None, None)
+            if interrupt is not None:
+                raise interrupt
 
-    def _stop(self, portal: BlockingPortal) -> Future[None]:
-        return portal.start_task_soon(self._runner.aclose, "the block of BlockingJobs was left")
+    def _leave(self, disturbed: int) -> None:
+        self._left.set()
+        if disturbed > 0:
+            self._block.cancel()
+        if disturbed > 1:
+            self._runner._dispatch.attempts.hurry()
 
     @overload
     def submit(
@@ -239,43 +166,66 @@ class BlockingJobs:
 
         Jobs that it should come after may be given as they are, or by their ids.
         """
-        portal = self._open("submit work")
         for name in ("after", "after_end"):
-            if not isinstance(options.get(name, ""), (str, BlockingJob)):
-                options[name] = [getattr(each, "_job", each) for each in options[name]]
-
-        async def submit() -> Job[Any]:
-            job: Job[Any] = await self._runner.submit(function, *args, **options)
-            return job
-
-        return BlockingJob(portal.call(submit), portal)
+            given = options.get(name)
+            if isinstance(given, Iterable) and not isinstance(given, str):
+                options[name] = [getattr(each, "_job", each) for each in given]
+        submit = partial(self._runner.submit, function, *args, **options)
+        return BlockingJob(self._in_loop("submit work", submit))
 
     def get(self, job_id: str) -> BlockingJob[Any]:
-        """Return the job of that id.
+        """Return the job of that id; also before and after the block.
 
         Raises:
             JobNotFound: there is none, or it was forgotten.
         """
-        portal = self._open("look for a job")
-        return BlockingJob(portal.call(self._runner.jobs.get, job_id), portal)
+        return BlockingJob(self._runner.jobs.get(job_id))
 
     def __iter__(self) -> Iterator[BlockingJob[Any]]:
-        portal = self._open("list jobs")
-        found: list[Job[Any]] = portal.call(list, self._runner.jobs)
-        return iter([BlockingJob(job, portal) for job in found])
+        return map(BlockingJob, self._runner.jobs)
 
     @property
     def counts(self) -> dict[Any, int]:
         """How many jobs there are of each status."""
-        self._open("count jobs")
         return self._runner.jobs.counts
 
     def on(self, status_or_trigger: str, hook: Hook) -> Registration:
-        """Add a hook to all jobs, which is called in the event loop's thread; see `Jobs.on`."""
-        add: Callable[[str, Hook], Registration] = self._runner.jobs.on
-        return self._open("add a hook").call(add, status_or_trigger, hook)
+        """Add a hook to all jobs, which is called in the event loop's thread; see `Jobs.on`.
 
-    def _open(self, asked: str) -> BlockingPortal:
-        if self._portal is None or self._state == "was left":
-            raise RunnerClosed(asked, self._state)
-        return self._portal
+        It cannot wait for jobs there, but may submit more.
+
+        Raises:
+            UnknownTrigger, UnknownStatus, TypeError: as `Jobs.on` raises them.
+            RunnerClosed: the block was left, or not entered.
+        """
+
+        async def add() -> Registration:
+            return self._runner.jobs.on(status_or_trigger, hook)
+
+        return self._in_loop("add a hook", add)
+
+    def _in_loop(self, asked: str, ask: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        loop = self._loop(asked)
+        if loop is home():
+            return at_once(ask())
+        answer: Future[R] = Future()
+
+        async def work() -> None:
+            try:
+                answer.set_result(await ask())
+            except Exception as error:
+                answer.set_exception(error)
+
+        lost = partial(answer.set_exception, RunnerClosed(asked, "was left"))
+        with suppress(RuntimeError):  # the loop has just ended
+            call_soon(loop, partial(spawn, work, lost, carried_context()))
+        either: list[Future[Any]] = [answer, self._ended]
+        wait(either, return_when=FIRST_COMPLETED)
+        if not answer.done():
+            lost()
+        return answer.result()
+
+    def _loop(self, asked: str) -> object:
+        if not self._begun.done() or self._ended.done():
+            raise RunnerClosed(asked, self._runner._state)
+        return self._begun.result()

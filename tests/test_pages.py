@@ -71,6 +71,7 @@ ORDER = [
     "jobstate._dispatch",
     "jobstate._runner",
     "jobstate",
+    "jobstate._blocking_job",
     "jobstate.blocking",
     "jobstate.testing._schedule",
     "jobstate.testing._chart",
