@@ -6,7 +6,8 @@ round; quoted are the median of these ratios, and the quarter and three quarter 
 
 The garbage collector is run before each sample and kept off during it, for all alike, as `timeit`
 does; a page that wants it on says so. Time is that of the thread on a CPU, so that other programs
-on the machine count for little: nothing that is timed here sleeps.
+on the machine count for little; where what is timed has to sleep, or works in other threads, the
+page takes another clock, and says so.
 """
 
 from __future__ import annotations
@@ -23,22 +24,26 @@ import anyio
 
 BACKENDS = ("asyncio", "uvloop", "trio")
 
+Clock = Callable[[], float]
+"""Tells seconds."""
+
 
 class Stopwatch:
     """Adds up the time of the blocks that count: what a contender prepares is not timed."""
 
-    def __init__(self, *, collecting: bool = False) -> None:
+    def __init__(self, *, collecting: bool = False, clock: Clock = time.thread_time) -> None:
         self.seconds = 0.0
         self._collecting = collecting
+        self._clock = clock
 
     def __enter__(self) -> None:
         gc.collect()
         if not self._collecting:
             gc.disable()
-        self._began = time.thread_time()
+        self._began = self._clock()
 
     def __exit__(self, *_: object) -> None:
-        self.seconds += time.thread_time() - self._began
+        self.seconds += self._clock() - self._began
         gc.enable()
 
     @contextmanager
@@ -46,9 +51,9 @@ class Stopwatch:
         """Time a block whose cost is contained in what is timed, but is not asked for."""
         gc.collect()
         gc.disable()
-        began = time.thread_time()
+        began = self._clock()
         yield
-        self.seconds -= time.thread_time() - began
+        self.seconds -= self._clock() - began
         gc.enable()
 
 
@@ -131,6 +136,7 @@ async def in_turn(
     contenders: Iterable[Contender],
     *,
     size: int | None = None,
+    clock: Clock = time.thread_time,
 ) -> list[Measurement]:
     """Return seconds an operation for each contender; all take their turn in every round."""
     taken: dict[str, list[float]] = {}
@@ -138,7 +144,7 @@ async def in_turn(
     warm_up = 1 if effort.rounds > 2 else 0
     for round_ in range(effort.rounds + warm_up):
         for each in shortened:
-            watch = Stopwatch(collecting=each.collecting)
+            watch = Stopwatch(collecting=each.collecting, clock=clock)
             await each.run(each.count, watch)
             if round_ >= warm_up:
                 taken.setdefault(each.name, []).append(watch.seconds / each.count)

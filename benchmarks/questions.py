@@ -12,6 +12,12 @@ from . import (
     latency,
     many,
     memory,
+    processes,
+    queued,
+    running,
+    stopping,
+    submitting,
+    threads,
     transition,
     waiting,
 )
@@ -29,4 +35,10 @@ QUESTIONS: tuple[Question, ...] = (
     growth_waiters.QUESTION,
     growth_subscribers.QUESTION,
     idle.QUESTION,
+    running.QUESTION,
+    threads.QUESTION,
+    processes.QUESTION,
+    queued.QUESTION,
+    submitting.QUESTION,
+    stopping.QUESTION,
 )

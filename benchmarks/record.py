@@ -21,6 +21,7 @@ LIBRARIES = (
     "transitions",
     "python-statemachine",
     "automat",
+    "aiojobs",
 )
 
 
@@ -123,18 +124,15 @@ def load(path: Path) -> list[Record]:
 def save(path: Path, record: Record) -> list[Record]:
     """Put a record in a file, in the place of an older one of the same Python; return them all.
 
-    Questions that were not asked this time keep their figures if all versions are the same.
+    Questions that were not asked this time keep their figures if all versions are the same. What
+    has been compared with meanwhile, the older record need not name.
     """
     loaded = load(path)
     others = [each for each in loaded if each.minor != record.minor]
     asked = {each.question for each in record.measurements}
     for older in loaded:
-        if (older.python, older.libraries, older.cpu, older.quick) == (
-            record.python,
-            record.libraries,
-            record.cpu,
-            record.quick,
-        ):
+        alike = (older.python, older.cpu, older.quick) == (record.python, record.cpu, record.quick)
+        if alike and older.libraries.items() <= record.libraries.items():
             kept = tuple(each for each in older.measurements if each.question not in asked)
             record = replace(record, measurements=kept + record.measurements)
     records = sorted([*others, record], key=lambda each: tuple(map(int, each.minor.split("."))))

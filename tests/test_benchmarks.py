@@ -95,10 +95,31 @@ async def test_contenders_take_turns(measure):
 @pytest.mark.tools
 def test_the_page_says_what_the_figures_say(page_of):
     """The page of the documentation is written from the figures kept beside it."""
-    for peer in ("automat", "statemachine", "uvloop"):
+    for peer in ("aiojobs", "automat", "statemachine", "uvloop"):
         pytest.importorskip(peer)
     folder = ROOT / "docs" / "reference"
     records = page_of("record").load(folder / "benchmarks.json")
     assert not any(record.quick for record in records)
     expected = page_of("report").page(records)
     assert (folder / "benchmarks.md").read_text(encoding="utf-8") == expected
+
+
+@pytest.mark.tools
+def test_questions_asked_later_join_the_record(page_of, tmp_path):
+    """Older figures stay where all that they were measured with is the same, and go otherwise."""
+    for peer in ("aiojobs", "automat", "statemachine", "uvloop"):
+        pytest.importorskip(peer)
+    record_page, file = page_of("record"), tmp_path / "figures.json"
+
+    def record(question, libraries):
+        found = page_of("measure").Measurement(question, "ours", "asyncio", (1.0,))
+        return record_page.Record("3.13.0", "2026-01-01", "a CPU", libraries, False, (found,))
+
+    def questions(records):
+        return [[each.question for each in record.measurements] for record in records]
+
+    record_page.save(file, record("memory", {"jobstate": "1"}))
+    later = record("running", {"jobstate": "1", "aiojobs": "1"})
+    assert questions(record_page.save(file, later)) == [["memory", "running"]]
+    newer = record("running", {"jobstate": "2", "aiojobs": "1"})
+    assert questions(record_page.save(file, newer)) == [["running"]]
