@@ -53,25 +53,32 @@ class Line(Generic[W]):
     def join(self, who: W, demand: Demand, rank: Rank) -> Place[W]:
         """Stand in line."""
         kinds = frozenset(kind for kind in demand if kind in self._free)
-        queue = self._queues.setdefault(kinds, Heap())
+        queue = self._queues.get(kinds)
+        if queue is None:
+            queue = self._queues[kinds] = Heap()
         return Place(queue, queue.push(rank, (demand, who)))
 
     def next(self) -> W | None:
         """Return who may go, with all that it asks for taken; ``None`` if nobody may."""
-        left = dict(self._free)
+        left: Mapping[Any, int] = self._free
         firsts = ((queue.first(), queue) for queue in self._queues.values())
         waiting = [(entry, queue) for entry, queue in firsts if entry is not None]
-        for entry, queue in sorted(waiting, key=lambda first: first[0].key):
+        if len(waiting) > 1:
+            waiting.sort(key=lambda first: first[0].key)
+        for entry, queue in waiting:
             demand, who = cast(tuple[Demand, W], entry.item)
-            kinds = [kind for kind in demand if kind in left]
-            if all(demand[kind] <= left[kind] for kind in kinds):
-                for kind in kinds:
-                    self._free[kind] -= demand[kind]
+            if all(units <= left.get(kind, units) for kind, units in demand.items()):
+                for kind, units in demand.items():
+                    if kind in self._free:
+                        self._free[kind] -= units
                 queue.discard(entry)
                 return who
-            for kind in kinds:
-                if isinstance(kind, str):  # of a place anybody needs one: nobody can pass there
-                    left[kind] -= demand[kind]
+            left = dict(left)
+            for kind, units in demand.items():
+                if kind in left and isinstance(
+                    kind, str
+                ):  # of a place anybody needs one: nobody can pass there
+                    left[kind] -= units
         return None
 
     def give_back(self, demand: Demand) -> None:

@@ -93,7 +93,7 @@ class Registry:
 
     def sweep(self) -> None:
         """Forget the finished jobs that are too many or too old."""
-        if not self._ended:
+        if len(self._ended) <= self._keep and (self._keep_for == inf or not self._ended):
             return
         too_old = self._clock() - self._keep_for
         while self._ended:
