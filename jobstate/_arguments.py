@@ -54,6 +54,8 @@ def effects_of(job_id: str, trigger: str, args: tuple[Any, ...], kwargs: dict[st
     first = _FIRST_ARGUMENT.get(trigger)
     if first and args and first in kwargs:
         raise BadArgument(job_id, trigger, f"{first} was given twice")
+    if first == "result" and args and not kwargs:
+        return Effects(args[0])  # the way of most jobs, and the rest has nothing to say to it
     given = {first: args[0], **kwargs} if first and args else kwargs
 
     def refuse(name: str, wanted: str) -> BadArgument:
