@@ -75,9 +75,8 @@ class Line(Generic[W]):
                 return who
             left = dict(left)
             for kind, units in demand.items():
-                if kind in left and isinstance(
-                    kind, str
-                ):  # of a place anybody needs one: nobody can pass there
+                # Of a place anybody needs one: nobody can pass there.
+                if kind in left and isinstance(kind, str):
                     left[kind] -= units
         return None
 
