@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import count
+from math import inf
 from random import Random
 from typing import Any
 
@@ -82,7 +83,7 @@ class Dispatch:
         work, last = self.work_of(job), job._history[-1]
         if work is None or last.internal:
             return
-        work.not_before = anyio.current_time() + (last.delay or 0.0)
+        work.not_before = anyio.current_time() + last.delay if last.delay else 0.0
         self._leave_line(work)
         running = work.running
         if running is not None and not running.over and not _stands_for(job, running):
@@ -256,8 +257,12 @@ class Dispatch:
             if over and not (self._is_busy or self._to_start):
                 return
             try:
-                with anyio.CancelScope(deadline=self._timers.next):
+                due = self._timers.next
+                if due == inf:  # a scope takes longer than all else in here
                     await self._pump
+                else:
+                    with anyio.CancelScope(deadline=due):
+                        await self._pump
             except GeneratorExit:
                 raise
             except BaseException as error:  # an interrupt, or the task's own cancel()
