@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from ._heap import Entry, Heap
+from ._heap import Heap
 
 W = TypeVar("W")
 Rank = tuple[int, int]
@@ -22,16 +22,17 @@ Demand = Mapping[Any, int]
 
 
 class Place(Generic[W]):
-    """Where a job stands in line."""
+    """Where somebody stands in line, and what for."""
 
-    __slots__ = ("entry", "queue")
+    __slots__ = ("_entry", "_queue", "demand", "who")
 
-    def __init__(self, queue: Heap[Rank, tuple[Demand, W]], entry: Entry[Rank, tuple[Demand, W]]):
-        self.queue, self.entry = queue, entry
+    def __init__(self, who: W, demand: Demand, queue: Heap[Rank, Place[W]], rank: Rank) -> None:
+        self.who, self.demand = who, demand
+        self._queue, self._entry = queue, queue.push(rank, self)
 
     def leave(self) -> None:
         """Stand in line no more. Doing so again does nothing."""
-        self.queue.discard(self.entry)
+        self._queue.discard(self._entry)
 
 
 class Line(Generic[W]):
@@ -41,7 +42,7 @@ class Line(Generic[W]):
         self._free = dict(free)
         """Units that nobody has now; what is not in here is there without limit."""
 
-        self._queues: dict[frozenset[Any], Heap[Rank, tuple[Demand, W]]] = {}
+        self._queues: dict[frozenset[Any], Heap[Rank, Place[W]]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
@@ -56,23 +57,23 @@ class Line(Generic[W]):
         queue = self._queues.get(kinds)
         if queue is None:
             queue = self._queues[kinds] = Heap()
-        return Place(queue, queue.push(rank, (demand, who)))
+        return Place(who, demand, queue, rank)
 
     def next(self) -> W | None:
         """Return who may go, with all that it asks for taken; ``None`` if nobody may."""
         left: Mapping[Any, int] = self._free
-        firsts = ((queue.first(), queue) for queue in self._queues.values())
-        waiting = [(entry, queue) for entry, queue in firsts if entry is not None]
-        if len(waiting) > 1:
-            waiting.sort(key=lambda first: first[0].key)
-        for entry, queue in waiting:
-            demand, who = cast(tuple[Demand, W], entry.item)
+        firsts = [first for queue in self._queues.values() if (first := queue.first()) is not None]
+        if len(firsts) > 1:
+            firsts.sort(key=lambda first: first.key)
+        for first in firsts:
+            place = cast(Place[W], first.item)
+            demand = place.demand
             if all(units <= left.get(kind, units) for kind, units in demand.items()):
                 for kind, units in demand.items():
                     if kind in self._free:
                         self._free[kind] -= units
-                queue.discard(entry)
-                return who
+                place.leave()
+                return place.who
             left = dict(left)
             for kind, units in demand.items():
                 # Of a place anybody needs one: nobody can pass there.
