@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Protocol, TypeVar
 from weakref import WeakSet
 
@@ -34,6 +35,12 @@ def _let_go() -> None:
 
 if sys.platform != "win32":
     os.register_at_fork(after_in_child=_let_go)
+
+
+def send_to_group(leader: int, number: int) -> None:
+    """Send a signal to all of a process group, whose leader has not been waited for yet."""
+    with suppress(ProcessLookupError, PermissionError):  # all have ended; or changed user
+        os.killpg(leader, number)
 
 
 def signal_name(number: int) -> str:

@@ -2,7 +2,8 @@
 
 The parent sends work, and is answered on the same channel. Its one other word, that the work is to
 stop, comes by the lifeline, to which a thread listens; that thread signals the main thread, where
-`StopRequested` is raised. The end of the lifeline is the end of the parent, and of this process.
+`StopRequested` is raised. The end of the lifeline is the end of the parent, and of this process,
+with all that it has started: it leads a process group.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Say(IntEnum):
 
 def serve(channel: Connection, lifeline: Connection) -> None:
     """Do the work that comes through *channel*, until there is no more: a process's target."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent decides
+    if sys.platform != "win32":
+        os.setsid()  # what it starts is ended with it, and not by Ctrl-C: the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop.on_signal)
     threading.Thread(target=stop.listen, args=(lifeline,), daemon=True).start()
@@ -100,6 +103,8 @@ class _Stop:
                     signal.raise_signal(signal.SIGTERM)
                 else:
                     signal.pthread_kill(main, signal.SIGTERM)  # such that a system call returns
+        if sys.platform != "win32":
+            os.killpg(0, signal.SIGKILL)
         os._exit(1)
 
     def on_signal(self, number: int, frame: object) -> None:

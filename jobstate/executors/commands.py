@@ -25,7 +25,7 @@ from anyio.lowlevel import checkpoint
 from .._attempt import Attempt
 from .._command import Command, CommandResult
 from .._run_errors import CommandFailed, StopRequested, UnsuitableWork
-from ._ends import signal_name
+from ._ends import send_to_group, signal_name
 from ._plain import work_name
 from ._watchdog import Watchdog
 
@@ -183,8 +183,7 @@ class _Group:
     def send(self, number: int) -> None:
         """Send a signal to all of the group, unless that has ended."""
         if not self._ended:
-            with suppress(ProcessLookupError, PermissionError):  # all have ended; or changed user
-                os.killpg(self._number, number)
+            send_to_group(self._number, number)
 
     def kill(self) -> None:
         """Kill all of the group."""

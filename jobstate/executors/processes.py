@@ -11,6 +11,8 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -26,7 +28,7 @@ from .._errors import ReportRefused
 from .._loop import call_soon, home
 from .._portable import portable
 from .._run_errors import StopRequested, UnsuitableResult, UnsuitableWork, WorkerDied
-from ._ends import lifeline, signal_name
+from ._ends import lifeline, send_to_group, signal_name
 from ._plain import check_plain, checked_limit, work_name
 from ._process import NO_MORE, Say, serve
 
@@ -43,7 +45,8 @@ class Processes:
     It is for work that computes. Functions, arguments and results are pickled. Processes are
     started when they are needed, as ``multiprocessing`` spawns them, and kept.
     A stop raises `StopRequested` in the main thread of the process, so that ``finally`` blocks
-    run; force is SIGKILL. No process outlives this one.
+    run; force is SIGKILL. Each leads a process group, and what the work has started there is killed
+    when its process ends. No process outlives this one.
     """
 
     limit: int | None
@@ -235,7 +238,7 @@ class _Worker:
         self.spent = True
         with self._lock:
             if self._process is not None:
-                self._process.kill()
+                _end(self._process)
 
     # --- in its thread ---
 
@@ -311,7 +314,7 @@ class _Worker:
         if process is None:
             self._ours.close()
             return "was never started"
-        process.kill()  # it has closed the channel, so there is nothing more to come of it
+        _end(process)  # it has closed the channel, so there is nothing more to come of it
         process.join()
         code = cast(int, process.exitcode)
         process.close()
@@ -323,3 +326,10 @@ class _Worker:
         """Have nothing to do with the process any more, in a fork of this one."""
         atexit.unregister(self._kill)
         self._lifeline.close()
+
+
+def _end(process: BaseProcess) -> None:
+    """End a process by force, and whatever is left of its group, if it leads one already."""
+    process.kill()
+    if sys.platform != "win32":
+        send_to_group(cast(int, process.pid), signal.SIGKILL)

@@ -191,6 +191,7 @@ def die_with_a_fork(path):
     """End, and leave a child of one's own behind that lives until somebody writes into a pipe."""
     job = current_job()
     if os.fork() == 0:
+        os.setsid()  # or it would be killed with this process
         try:
             job.report(99)
         except ReportRefused as error:
