@@ -25,7 +25,7 @@ from ._conclude import give_up, revoke
 from ._errors import HookFailed
 from ._job import Job
 from ._line import Demand, Line, Rank
-from ._loop import Waiter, running_loop, waiter
+from ._loop import Waiter, is_by_scope, running_loop, waiter
 from ._run_errors import DependencyFailed
 from ._status import JobStatus, RevokeCause
 from ._timers import Timers
@@ -267,7 +267,7 @@ class Dispatch:
                 raise
             except BaseException as error:  # an interrupt, or the task's own cancel()
                 self.interrupted(error)
-                if tasks.cancel_scope.cancel_called:
+                if tasks.cancel_scope.cancel_called or is_by_scope(error):
                     self._attempts.leave()
                     raise
 

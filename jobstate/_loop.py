@@ -134,6 +134,14 @@ def _note_loop() -> None:
     _this_thread.forking = running_loop()  # the child is told of none
 
 
+def is_by_scope(error: BaseException) -> bool:
+    """Whether this is the cancellation of a scope, for certain: it then comes again and again.
+
+    In asyncio it may be a task's own ``cancel()``, which passes through any shield, and once.
+    """
+    return running_loop() is None and isinstance(error, anyio.get_cancelled_exc_class())
+
+
 def _forget_parent() -> None:
     """Give a forked child homes of its own, so that its parent's jobs are foreign to it."""
     global _left_behind, _this_thread

@@ -22,7 +22,7 @@ from ._job import Job
 from ._job_lifecycle import JOB_LIFECYCLE
 from ._jobs import Jobs
 from ._lifecycle import Lifecycle
-from ._loop import describe, home
+from ._loop import describe, home, is_by_scope
 from ._retry import Retry
 from ._run_errors import (
     DependencyCycle,
@@ -207,8 +207,10 @@ class JobRunner:
             except GeneratorExit:
                 raise
             except BaseException as error:  # a second Ctrl-C, or a task's cancel(): no shield helps
-                interrupt, shielded = interrupt or error, True
                 self._dispatch.attempts.hurry()
+                if shielded and is_by_scope(error):
+                    raise  # somebody has broken the shield
+                interrupt, shielded = interrupt or error, True
         self._dispatch.attempts.leave()
         if interrupt is not None:
             raise interrupt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any
 
 import anyio
@@ -101,8 +102,10 @@ async def _hurry(world: World, cancel: Callable[[], object] | None) -> None:
         elif way == "all" and world.backend == "asyncio":
             world.tell("all tasks of the runner are cancelled")
             world.hurried = True
-            for task in asyncio.all_tasks():
-                if task.get_name().startswith("jobstate."):
+            for task in world.made:
+                # One that has not begun cannot do anything about it.
+                begun = getcoroutinestate(task.get_coro()) != CORO_CREATED
+                if begun and task.get_name().startswith("jobstate."):
                     task.cancel()
         elif way == "aclose":
             world.tell("another task closes the runner")
@@ -189,7 +192,6 @@ async def _completed(world: World, name: str, step: Step) -> None:
         return
     if outcome != job.outcome:
         world.wrong(f"{name} was told {outcome} of {job!r}")
-    _prompt(world, name, step.job)
 
 
 async def _value(world: World, name: str, step: Step) -> None:
@@ -257,10 +259,6 @@ async def _stream(world: World, name: str, step: Step) -> None:
     for job in world.jobs.values():
         if job.outcome is None and job._abandoned is None:
             world.wrong(f"{name} has read to the end of the stream, but {job!r}")
-
-
-def _prompt(world: World, name: str, number: int) -> None:
-    """Check that a wait that has just ended did so at the moment of the job's end."""
 
 
 KINDS: dict[str, Callable[[World, str, Step], Awaitable[None]]] = {

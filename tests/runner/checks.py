@@ -1,8 +1,9 @@
-"""What must hold of a schedule once it is over, told by code that shares nothing with the runner."""
+"""What must hold of a schedule that is over, by code that shares nothing with the runner."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from .lifecycles import lifecycle_of
@@ -71,18 +72,17 @@ def _truth(world: World) -> Iterator[str]:
             asked = world.stops.get((number, step.attempt))
             if step.source in ("STARTED", "PAUSED") and step.dest in RESTS and ours:
                 gone = run is None or (run.ended_at is not None and run.ended_at < move.at)
-                left = asked is not None and (
-                    world.hurried or asked[0] + grace <= move.when + SLACK
-                )
+                until = asked[0] + grace if asked is not None else float("inf")
+                left = asked is not None and (world.hurried or until <= move.when + SLACK)
                 if not gone and not left:
                     yield f"{job!r}: {step} while its work ran"
-                started = _started(world, number, step.attempt)
-                if run is None and asked is None and world.closing is None:
-                    if started not in world.outside and not (step.cause or world.roughness):
-                        yield f"{job!r}: {step}, but nothing ran"
-            if step.dest == "SUCCESS" and ours:
-                if run is None or run.result is None or job.result != run.result:
-                    yield f"{job!r} succeeded with {job.result!r}, not that of {run}"
+                excused = step.cause or world.roughness or world.closing is not None
+                begun = _started(world, number, step.attempt) in world.outside or run is not None
+                if not (begun or asked is not None or excused):
+                    yield f"{job!r}: {step}, but nothing ran"
+            gave = None if run is None else run.result
+            if step.dest == "SUCCESS" and ours and (gave is None or job.result != gave):
+                yield f"{job!r} succeeded with {job.result!r}, not that of {run}"
         for attempt, run in runs.items():
             if _started(world, number, attempt) in world.outside:
                 yield f"{job!r}: {run}, though others do the work"
@@ -114,12 +114,9 @@ def _answers(world: World) -> Iterator[str]:
                 yield f"{name}, but {later} began after that"
         if answer == "UNCONFIRMED" and not runs and world.plan.grace:
             ends = [run.ended for run in world.runs if run.number == asked.number]
+            others = any(number == asked.number for number, _ in world.outside)
             given_up = world.jobs[asked.number]._abandoned is not None
-            if (
-                asked.ended not in ends
-                and not given_up
-                and not any(number == asked.number for number, _ in world.outside)
-            ):
+            if asked.ended not in ends and not given_up and not others:
                 yield f"{name}, but nothing runs"
         longest = 2 * world.plan.grace + 2 * world.hook_time
         if asked.ended - asked.began > longest + SLACK and not _was_held(world, asked.number):
@@ -143,13 +140,13 @@ def _delays(world: World) -> Iterator[str]:
     unlimited = world.plan.limit is None and not world.plan.resources and not world.hook_time
     for number, job in world.jobs.items():
         plan, moves = world.plans[number], _moves(world, number)
-        for one, other in zip(moves, moves[1:], strict=False):
+        for one, other in pairwise(moves):
             step, then = one.transition, other.transition
             if step.dest != "RETRY" or (number, then.version) in world.outside:
                 continue
-            if (number, step.version) not in world.outside and plan.retry:
-                if step.delay != plan.retry[1] * 2 ** (step.attempt - 1):
-                    yield f"{job!r}: {step} with that delay"
+            drawn = plan.retry and plan.retry[1] * 2 ** (step.attempt - 1)
+            if (number, step.version) not in world.outside and step.delay != drawn:
+                yield f"{job!r}: {step} with that delay"
             waited = other.when - one.when
             if then.trigger == "start":
                 if waited < (step.delay or 0) - SLACK:
@@ -183,41 +180,32 @@ def _order(world: World) -> Iterator[str]:
     if world.plan.hooks != "none":
         return
     for number, job in world.jobs.items():
-        plan, moves = world.plans[number], _moves(world, number)
-        for move in moves:
-            if (
-                move.transition.trigger != "start"
-                or (number, move.transition.version) in world.outside
-            ):
-                continue
-            for other in _passed(world, number, move):
-                yield f"{job!r} started at {move.when}, before {world.jobs[other]!r}"
+        for move in _moves(world, number):
+            step = move.transition
+            if step.trigger == "start" and (number, step.version) not in world.outside:
+                for other in _passed(world, number, move):
+                    yield f"{job!r} started at {move.when}, before {world.jobs[other]!r}"
 
 
 def _passed(world: World, number: int, start: Moved) -> Iterator[int]:
-    plan = world.plans[number]
-    for other, job in world.jobs.items():
-        plans = world.plans[other]
-        ahead = (-plans.priority, _arrival(world, other)) < (
-            -plan.priority,
-            _arrival(world, number),
-        )
-        same = plans.resources == plan.resources and plans.executor == plan.executor
-        if not ahead or not same or other == number:
+    """Yield those that waited for the same, stood further ahead, and still do after *start*."""
+    plan, place = world.plans[number], _place(world, number)
+    for other, its in world.plans.items():
+        same = its.resources == plan.resources and its.executor == plan.executor
+        if not same or other == number or _place(world, other) >= place:
             continue
-        moves = _moves(world, other)
-        if any(move.when <= start.when + SLACK for move in moves):
+        if any(move.when <= start.when + SLACK for move in _moves(world, other)):
             continue  # it has not only waited: that is judged by its own moves
         ready = [world.submitted[other]]
-        for needed in (*plans.after, *plans.after_end):
+        for needed in (*its.after, *its.after_end):
             ends = [m.when for m in _moves(world, needed) if m.transition.dest in FINAL]
             ready.append(ends[0] if ends else float("inf"))
         if max(ready) < start.when - SLACK:
             yield other
 
 
-def _arrival(world: World, number: int) -> int:
-    return list(world.jobs).index(number)
+def _place(world: World, number: int) -> tuple[int, int]:
+    return -world.plans[number].priority, list(world.plans).index(number)
 
 
 def _left_over(world: World) -> Iterator[str]:

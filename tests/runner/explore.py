@@ -24,12 +24,8 @@ class Found(AssertionError):
 
     def __init__(self, world: World, problems: list[str]) -> None:
         self.problem, self.seed, self.trace = problems[0], world.seed, world.trace
-        told = [
-            f"{problems[0]} (seed {world.seed}, {world.backend})",
-            str(world.plan),
-            *world.trace,
-        ]
-        super().__init__("\n  ".join((*told, *problems)))
+        first = f"{problems[0]} (seed {world.seed}, {world.backend})"
+        super().__init__("\n  ".join((first, str(world.plan), *world.trace, *problems)))
 
 
 def played(seed: int, backend: str, plan: Plan) -> World:

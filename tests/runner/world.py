@@ -90,6 +90,9 @@ class World:
     outside: set[tuple[int, int]] = field(default_factory=set)
     """Transitions, by job and version, that the runner has not made."""
 
+    made: list[Any] = field(default_factory=list)
+    """The tasks of asyncio, in the order in which they were made."""
+
     trace: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     hook_time: float = 0
@@ -337,6 +340,11 @@ class World:
 
     # --- playing ---
 
+    def _made(self, create_task: Any, work: Any, **options: Any) -> Any:
+        task = create_task(work, **options)
+        self.made.append(task)
+        return task
+
     def closes(self, reason: str) -> None:
         """Hear that the runner starts nothing any more."""
         if self.closing is None:
@@ -349,6 +357,9 @@ class World:
         Stage.world = self
         self._start = anyio.current_time()
         plan = self.plan
+        if self.backend == "asyncio":
+            loop: Any = asyncio.get_running_loop()
+            loop.create_task = partial(self._made, loop.create_task)
         async with anyio.create_task_group() as self.tasks:
             self.runner = JobRunner(
                 limit=plan.limit,
@@ -432,6 +443,7 @@ class Puppets:
             await over.wait()
         except anyio.get_cancelled_exc_class():
             wanted = False
+            world.asked_to_stop(number, attempt.attempt)
             if self._kind == "process":
                 scope.cancel()
             else:
