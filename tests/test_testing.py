@@ -10,7 +10,6 @@ from functools import partial
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from coverage import Coverage
 
 from jobstate import (
     JOB_LIFECYCLE,
@@ -62,17 +61,6 @@ def explored(lifecycle, **options):
     """Return what came of the lifecycle's share of the schedules."""
     schedules = math.ceil(SCHEDULES * SHARES[lifecycle.name])
     return explore(lifecycle, schedules=schedules, seed=SEED, **options)
-
-
-@pytest.fixture
-def unmeasured():
-    """Measure no coverage meanwhile: it takes three times as long, and all is covered already."""
-    measuring = Coverage.current()
-    if measuring is not None:
-        measuring.stop()
-    yield
-    if measuring is not None:
-        measuring.start()
 
 
 def test_the_schedules_are_shared_out():

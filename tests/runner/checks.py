@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from .lifecycles import lifecycle_of
-from .world import Asked, Moved, Run, World
+from .world import Moved, Run, World
 
 SLACK = 1e-6
 FINAL = ("SUCCESS", "FAILURE", "REVOKED")
@@ -104,7 +104,7 @@ def _answers(world: World) -> Iterator[str]:
             yield f"{name}, but it is {asked.status}"
         if answer in ("PREVENTED", "TOO_LATE") and asked.status not in FINAL:
             yield f"{name}, but it is {asked.status}"
-        if answer == "INTERRUPTED" and any(not _left_earlier(world, run, asked) for run in runs):
+        if answer == "INTERRUPTED" and any(run.attempt == asked.attempt for run in runs):
             yield f"{name}, but {runs} goes on"
         if answer == "PREVENTED":
             if last and last[0].transition.source not in ("PENDING", "RETRY"):
@@ -121,14 +121,6 @@ def _answers(world: World) -> Iterator[str]:
         longest = 2 * world.plan.grace + 2 * world.hook_time
         if asked.ended - asked.began > longest + SLACK and not _was_held(world, asked.number):
             yield f"{name} after {asked.ended - asked.began} s"
-
-
-def _left_earlier(world: World, run: Run, asked: Asked) -> bool:
-    """Whether it had been left behind before the attempt that was interrupted began."""
-    return any(
-        other.number == run.number and other.began_at > run.began_at and other.began_at < asked.at
-        for other in world.runs
-    )
 
 
 def _was_held(world: World, number: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -45,13 +45,13 @@ def played(seed: int, backend: str, plan: Plan) -> World:
     return world
 
 
-def explored(seed: int, backend: str) -> World:
-    """Play the schedule of a seed; raise the smallest that breaks a promise, if it does."""
-    plan = drawn(Random(seed))
-    world, problems = _judged(seed, backend, plan)
-    if problems:
-        raise Found(*_smallest(world, problems))
-    return world
+def explored(seeds: Iterable[int], backend: str, *, shrink: bool = True) -> Iterator[World]:
+    """Play the schedule of each seed; raise the smallest that breaks a promise, if one does."""
+    for seed in seeds:
+        world, problems = _judged(seed, backend, drawn(Random(seed)))
+        if problems:
+            raise Found(*(_smallest(world, problems) if shrink else (world, problems)))
+        yield world
 
 
 def _judged(seed: int, backend: str, plan: Plan) -> tuple[World, list[str]]:

@@ -14,10 +14,16 @@ from typing import Any
 import anyio
 from anyio.lowlevel import checkpoint
 
-from jobstate import HookFailed, Job, JobStateError, Retry
-from jobstate._attempt import current_job
-from jobstate._run_errors import RunnerClosed, StopRequested
-from jobstate._runner import JobRunner
+from jobstate import (
+    HookFailed,
+    Job,
+    JobRunner,
+    JobStateError,
+    Retry,
+    RunnerClosed,
+    StopRequested,
+    current_job,
+)
 from jobstate.executors.tasks import Tasks
 from jobstate.testing._schedule import Deadlock
 
@@ -68,6 +74,7 @@ class Asked:
     ended: float
     at: int
     status: Any
+    attempt: int
     running: list[Run]
 
 
@@ -315,9 +322,8 @@ class World:
                 self.wrong(f"{who} gets {error!r}")
             return
         self.tell(f"{who} hears of j{number}: {answer}")
-        self.asked.append(
-            Asked(number, began, answer, self.now(), self.tick(), job.status, self.running(number))
-        )
+        standing = self.tick(), job.status, job.attempt, self.running(number)
+        self.asked.append(Asked(number, began, answer, self.now(), *standing))
 
     async def trigger(self, number: int, trigger: str, who: str, **more: Any) -> bool:
         """Move a job from outside; return whether it did."""
