@@ -1,6 +1,6 @@
 """A runner explored by seeded schedules: nothing is found in it, and every fault put into it is.
 
-``JOBSTATE_SCHEDULES`` says how many are played (of ten, three are the runner's), ``JOBSTATE_SEED``
+``JOBSTATE_SCHEDULES`` says how many are played (of a hundred, 21 are the runner's), ``JOBSTATE_SEED``
 where to begin. What is found tells the smallest schedule that shows it, and its seed, by which it
 is played again.
 """
@@ -23,8 +23,8 @@ from .runner.explore import Found, explored  # type: ignore[import-not-found]  #
 SCHEDULES = int(os.environ.get("JOBSTATE_SCHEDULES", "10000"))
 SEED = int(os.environ.get("JOBSTATE_SEED", "0"))
 BACKENDS = ["asyncio", "trio"]
-SHARES = {"asyncio": 0.2, "trio": 0.1}
-"""How many schedules are played on each backend: Trio takes three times as long for one."""
+SHARES = {"asyncio": 0.15, "trio": 0.06}
+"""How many schedules are played on each backend: Trio takes twice as long for one."""
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -35,7 +35,6 @@ def test_nothing_is_found(backend):
     for world in explored(range(SEED, SEED + int(SCHEDULES * SHARES[backend])), backend):
         met.update(job.status for job in world.jobs.values())
         met.update(asked.answer for asked in world.asked)
-        met.update(f"{kind} by force" for kind in ("left",) if world.hurried)
         met["runs"] += len(world.runs)
     seldom = {what: met[what] for what in (*Cancellation, *JobStatus) if met[what] < 5}
     assert set(seldom) <= {JobStatus.PENDING, JobStatus.STARTED, JobStatus.RETRY}
