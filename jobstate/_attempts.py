@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import anyio
 
@@ -32,6 +32,12 @@ class Dispatcher(Protocol):
 
     def get_ready(self, work: Work) -> None:
         """Have a job that waits for an attempt get in line, if it is not yet."""
+
+    def hold(self, work: Work) -> None:
+        """Keep a job from being started, until it is let go."""
+
+    def let_go(self, work: Work) -> None:
+        """Undo one `hold`."""
 
     def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
         """Have a function run in a task of its own."""
@@ -60,17 +66,20 @@ class Attempts:
             work.tell()
 
     async def _started(self, work: Work) -> bool:
-        job, stop = work.job, self._dispatcher.ending(work)
-        version = job.version
+        """Return whether an attempt has begun; it may be cut short, as long as none has."""
+        job, version = work.job, work.job.version
+        begun = None
         try:
-            return stop is None and await started(job)
+            with cast(anyio.CancelScope, work.starting):
+                begun = self._dispatcher.ending(work) is None and await started(job)
         except BaseException:  # a task's own cancel(), and perhaps when the job was STARTED already
             if job.version > version and job._state.runs:
                 interrupted = Stop(SHUTDOWN, "interrupted", RevokeCause.SHUTDOWN)
                 self._dispatcher.start_soon(revoke, job, job.attempt, interrupted)
             raise
         finally:
-            work.starting = False
+            work.starting = None
+        return job.version > version and job._state.runs if begun is None else begun
 
     def _begin(self, work: Work) -> Running:
         job = work.job
@@ -114,7 +123,10 @@ class Attempts:
     ) -> None:
         running.over = True
         running.attempt.close()
-        await conclude(work, running, result, error, self._random)
+        with anyio.CancelScope() as running.concluding:
+            await conclude(work, running, result, error, self._random)
+        running.concluding = None
+        self._timers.cancel(running.grace)
         work.running = None
         work.tell()
         self._dispatcher.get_ready(work)
@@ -170,6 +182,13 @@ class Attempts:
             if running.stop is not None:
                 self._enforce(work, running)
 
+    def cut_short(self, running: Running) -> None:
+        """Have a guard or a hook that keeps a job from ending do so for its time of grace only."""
+        if running.concluding is not None:
+            grace = 0.0 if self._hurried else self._grace
+            self._timers.cancel(running.grace)
+            running.grace = self._timers.after(grace, running.concluding.cancel)
+
     def leave(self) -> None:
         """Leave to themselves at once all attempts that run."""
         for running in self.running:
@@ -183,13 +202,17 @@ class Attempts:
             running = work.running
             if asked is not None and asked.is_deaf and asked in self.running:
                 return Cancellation.UNCONFIRMED
-            if running is not None and not running.over and running is not asked:
+            if job._state.rests and not job._state.final:
+                answer = await self._prevent(work, reason)
+                if answer is not None:
+                    return answer
+            elif running is None and work.starting is None and not job._state.final:
+                return await job._revoke_for_user(reason)  # somebody else has started it
+            elif running is not None and not running.over and running is not asked:
                 await job._ask("revoke", reason)
                 if not running.over:
                     asked = running
                     self.stop(work, running, Stop(BY_USER, reason, RevokeCause.USER))
-            elif running is None and not work.starting and not job._state.final:
-                return await job._revoke_for_user(reason)
             else:
                 if not job._state.final:
                     check_may_wait(job)
@@ -197,6 +220,19 @@ class Attempts:
         if asked is None or job._state.meaning is not JobStatus.REVOKED:
             return Cancellation.TOO_LATE
         return Cancellation.UNCONFIRMED if asked.left_behind else Cancellation.INTERRUPTED
+
+    async def _prevent(self, work: Work, reason: str) -> Cancellation | None:
+        """Revoke a job for a user; return ``None`` where it turns out to be STARTED already."""
+        job = work.job
+        self._dispatcher.hold(work)
+        try:
+            while work.starting is not None:
+                check_may_wait(job)
+                work.starting.cancel()
+                await work.news()
+            return await job._revoke_for_user(reason) if job._state.rests else None
+        finally:
+            self._dispatcher.let_go(work)
 
 
 async def _outcome_of(

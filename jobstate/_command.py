@@ -61,8 +61,8 @@ class Command:
             progress: called in the job's event loop with each line of the output, errors included,
                 that is not empty. A line ends in a newline or, as those of progress bars do, in a
                 carriage return; one of more than 64 KiB comes in pieces. A number that it returns
-                is reported as percent; it may call `current_job` as well. If it raises, the command
-                is killed, and the attempt fails.
+                is reported as percent, unless it is none from 0 to 100; it may call `current_job`
+                as well. If it raises, the command is killed, and the attempt fails.
             success: the exit statuses that mean success.
             tail: how many bytes of the end of the output are kept.
 

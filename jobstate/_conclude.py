@@ -15,7 +15,7 @@ from ._errors import HookFailed, ReportRefused, TransitionRefused
 from ._job import Job
 from ._records import Transition
 from ._retry import Retry
-from ._run_errors import AttemptTimedOut, CommandFailed, UnsuitableResult
+from ._run_errors import AttemptTimedOut, CommandFailed, StopRequested, UnsuitableResult
 from ._work import SHUTDOWN, TIMED_OUT, Running, Stop, Work
 
 
@@ -59,27 +59,30 @@ async def conclude(
             await told(job, attempt, "succeed", result)
         except Exception as refusal:
             await give_up(job, attempt, refusal)
-    elif stop is not None and stop.cause is not None:
-        await revoke(job, attempt, stop)
+        return
+    known = error.extras if isinstance(error, (CommandFailed, StopRequested)) else {}
+    extras = {"extras": known} if known else {}
+    if stop is not None and stop.cause is not None:
+        await revoke(job, attempt, stop, **extras)
     elif stop is not None and stop.rank == TIMED_OUT:
         late = AttemptTimedOut(job.id, attempt, stop.seconds, left_behind=running.left_behind)
-        await _failed(work, attempt, late, random)
+        await _failed(work, attempt, late, random, extras)
     else:
-        await _failed(work, attempt, error, random)
+        await _failed(work, attempt, error, random, extras)
 
 
-async def _failed(work: Work, attempt: int, error: BaseException, random: Random) -> None:
+async def _failed(
+    work: Work, attempt: int, error: BaseException, random: Random, extras: dict[str, Any]
+) -> None:
     job, retry = work.job, work.retry
-    more: dict[str, Any] = {}
-    if isinstance(error, CommandFailed):
-        more["extras"] = error.extras
     try:
         if retry is not None and _may_pass(error, retry):
             delay = retry.delay(attempt, random) if job.has_attempts_left else None
-            await told(job, attempt, "retry", error, delay=delay, **more)
+            await told(job, attempt, "retry", error, delay=delay, **extras)
         else:
-            await told(job, attempt, "fail", error, **more)
+            await told(job, attempt, "fail", error, **extras)
     except Exception as refusal:
+        refusal.__context__ = refusal.__context__ or error  # or nobody would hear of that one
         await give_up(job, attempt, refusal)
 
 
@@ -90,11 +93,12 @@ def _may_pass(error: BaseException, retry: Retry) -> bool:
     return isinstance(error, AttemptTimedOut) or retry.wants(error)
 
 
-async def revoke(job: Job[Any, Any], attempt: int | None, stop: Stop) -> None:
+async def revoke(job: Job[Any, Any], attempt: int | None, stop: Stop, **more: Any) -> None:
     """Revoke a job; it fails where its lifecycle does not let it be revoked."""
     patient = stop.rank != SHUTDOWN
     try:
-        await told(job, attempt, "revoke", stop.reason, cause=stop.cause, patient=patient)
+        why = {"cause": stop.cause, **more}
+        await told(job, attempt, "revoke", stop.reason, patient=patient, **why)
     except Exception as refusal:
         await give_up(job, attempt, refusal, patient=patient)
 

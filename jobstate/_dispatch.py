@@ -20,6 +20,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from ._arguments import error_info
 from ._attempts import Attempts
 from ._conclude import give_up, revoke
 from ._errors import HookFailed
@@ -27,10 +28,12 @@ from ._job import Job
 from ._line import Demand, Line, Rank
 from ._loop import Waiter, is_by_scope, running_loop, waiter
 from ._run_errors import DependencyFailed
-from ._status import JobStatus, RevokeCause
+from ._status import Cancellation, JobStatus, RevokeCause
 from ._timers import Timers
 from ._waiting import Listeners, each, joined, left
-from ._work import MOVED, OVERDUE, SHUTDOWN, Running, Stop, Work
+from ._work import MOVED, OVERDUE, SHUTDOWN, Stop, Work
+
+_DEPENDENCY_FAILED = error_info(DependencyFailed("", "", "", "")).reason
 
 
 class Dispatch:
@@ -76,6 +79,13 @@ class Dispatch:
         work = self._works.get(job.id)
         return work if work is not None and work.job is job else None
 
+    async def cancel(self, job: Job[Any, Any], reason: str) -> Cancellation:
+        """Ask for the work of a job to stop, and return what came of it; see `Job.cancel`."""
+        work = self.work_of(job)
+        if work is None:
+            return await job._revoke_for_user(reason)
+        return await self._attempts.cancel(work, reason)
+
     # --- what happens to jobs ---
 
     def moved(self, job: Job[Any, Any]) -> None:
@@ -86,7 +96,7 @@ class Dispatch:
         work.not_before = anyio.current_time() + last.delay if last.delay else 0.0
         self._leave_line(work)
         running = work.running
-        if running is not None and not running.over and not _stands_for(job, running):
+        if running is not None and not running.over and not running.stands_for(job):
             self._attempts.stop(work, running, Stop(MOVED, f"the job is {job.status}"))
         if job._state.final:
             self._forget(work)
@@ -123,9 +133,9 @@ class Dispatch:
     def get_ready(self, work: Work) -> None:
         """Have a job that waits for an attempt get in line, now or when its time has come."""
         job, meaning = work.job, work.job._state.meaning
-        if meaning not in (JobStatus.PENDING, JobStatus.RETRY):
+        if meaning not in (JobStatus.PENDING, JobStatus.RETRY) or self.work_of(job) is not work:
             return
-        if work.starting or work.running is not None:
+        if work.held or work.starting is not None or work.running is not None:
             return
         if work.place is not None or work.due is not None:
             return
@@ -136,6 +146,16 @@ class Dispatch:
             work.due = self._timers.at(work.not_before, partial(self._line_up, work))
         elif not work.after:
             self._line_up(work)
+
+    def hold(self, work: Work) -> None:
+        """Keep a job from being started, until it is let go."""
+        work.held += 1
+        self._leave_line(work)
+
+    def let_go(self, work: Work) -> None:
+        """Undo one `hold`."""
+        work.held -= 1
+        self.get_ready(work)
 
     def _line_up(self, work: Work) -> None:
         work.due = None
@@ -155,10 +175,14 @@ class Dispatch:
         self._end(work, work.overdue)
 
     def _end(self, work: Work, stop: Stop) -> None:
-        """Have a job end; one that is being started is looked at after that."""
-        if work.running is not None and not work.running.over:
+        """Have a job end; one that is being started is looked at once that has been cut short."""
+        if work.starting is not None:
+            work.starting.cancel()
+        elif work.running is not None and not work.running.over:
             self._attempts.stop(work, work.running, stop)
-        elif not work.starting:
+        else:
+            if work.running is not None:
+                self._attempts.cut_short(work.running)
             self._leave_line(work)
             self._revoke_soon(work.job, stop)
 
@@ -247,7 +271,7 @@ class Dispatch:
             while self._to_start:
                 tasks.start_soon(self._do, *self._to_start.popleft())
             while self._closing is None and (work := self._line.next()) is not None:
-                work.place, work.starting = None, True
+                work.place, work.starting = None, anyio.CancelScope()
                 work.context.run(tasks.start_soon, self._do, self._attempts.make, work)
                 if running_loop() is None:
                     await checkpoint()  # Trio would start several in any order
@@ -313,13 +337,10 @@ class Dispatch:
         return work.overdue or self._closing
 
 
-def _stands_for(job: Job[Any, Any], running: Running) -> bool:
-    """Whether it is this attempt that the job's status stands for."""
-    return not job._state.rests and job.attempt == running.attempt.attempt
-
-
 def _dependency_failed(job: Job[Any, Any], dependency: Job[Any, Any]) -> DependencyFailed:
-    abandoned = dependency._abandoned
-    last = dependency._history[-1].reason if dependency._history else ""
-    why = last if abandoned is None or dependency._state.final else abandoned.reason
+    why, abandoned, error = "", dependency._abandoned, dependency._error
+    if not dependency._state.final and abandoned is not None:
+        why = abandoned.reason
+    elif error is None or error.reason != _DEPENDENCY_FAILED:  # that one tells of another in turn
+        why = dependency._history[-1].reason
     return DependencyFailed(job.id, dependency.id, dependency.status, why)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ._errors import JobStateError, nearest
@@ -265,6 +266,9 @@ class StopRequested(BaseException):
 
     No ``Exception``, so that ``except Exception`` in the work lets it pass. Let it end the work.
     """
+
+    extras: Mapping[str, Any] = MappingProxyType({})
+    """What the job's `extras` tell of how the work ended, if anything."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         self.job_id, self.reason = job_id, reason

@@ -30,7 +30,7 @@ from ._run_errors import (
     RunnerClosed,
     UnsuitableWork,
 )
-from ._status import Cancellation, JobStatus
+from ._status import JobStatus
 from ._work import Work
 from .abc import Executor
 from .executors.commands import Commands
@@ -129,11 +129,11 @@ class JobRunner:
         self.processes, self.commands = Processes(processes), Commands()
         self._clock = clock
         self.jobs: Jobs = Jobs(keep=keep, keep_for=keep_for, clock=clock)
-        self.jobs._own.worker = self
         free: dict[Any, int] = dict(self._resources)
         if limit is not None:
             free[_PLACE] = limit
         self._dispatch = Dispatch(free, seconds, random or Random())
+        self.jobs._own.worker = self._dispatch
         self.jobs._follow(self._dispatch)
         self._demands: dict[Executor, Mapping[Any, int]] = {}
         """What jobs ask for that take no resources, shared by all that run in the same way."""
@@ -163,8 +163,13 @@ class JobRunner:
         try:
             return await self._block.__aexit__(exc_type, exc, tb)
         except BaseExceptionGroup as group:
-            if exc is not None and group.exceptions == (exc,):
-                return None  # that there is a task group in here is nobody's business
+            alone: BaseException = group  # that there are task groups in here is nobody's business
+            while isinstance(alone, BaseExceptionGroup) and len(alone.exceptions) == 1:
+                alone = alone.exceptions[0]
+            if exc is not None and alone is exc:
+                return None
+            if isinstance(alone, (KeyboardInterrupt, SystemExit)):
+                raise alone from None
             raise
 
     @asynccontextmanager
@@ -212,6 +217,7 @@ class JobRunner:
                     raise  # somebody has broken the shield
                 interrupt, shielded = interrupt or error, True
         self._dispatch.attempts.leave()
+        self.jobs.close()  # or readers of its changes would wait for more
         if interrupt is not None:
             raise interrupt
 
@@ -292,11 +298,10 @@ class JobRunner:
         `UnsuitableResult`.
         """
         if self._state != "is open" or self._dispatch.closing is not None:
-            raise RunnerClosed(f"submit {_named(function)}", self._state)
+            state = "is closing" if self._state == "is open" else self._state
+            raise RunnerClosed(f"submit {_named(function)}", state)
         executor = self._executor_for(function) if executor is None else executor
-        if not callable(getattr(executor, "check", None)):
-            problem = f"executor={executor!r} must be an executor, such as runner.processes"
-            raise UnsuitableWork(_named(function), problem)
+        _check_executor(executor, function)
         executor.check(function, args)
         timeouts = {"timeout": timeout, "attempt_timeout": attempt_timeout}
         self._check_options(function, priority, timeouts, retry)
@@ -334,13 +339,6 @@ class JobRunner:
         )
         self._dispatch.take(work, timeout)
         return job
-
-    async def cancel(self, job: Job[Any, Any], reason: str = "") -> Cancellation:
-        """Ask for the work of a job to stop, and return what came of it; see `Job.cancel`."""
-        work = self._dispatch.work_of(job)
-        if work is None:
-            return await job._revoke_for_user(reason)
-        return await self._dispatch.attempts.cancel(work, reason)
 
     # --- checks ---
 
@@ -409,6 +407,17 @@ class JobRunner:
             job._check_home()
             known.append(job)
         return known
+
+
+def _check_executor(executor: Any, function: Any) -> None:
+    methods = all(callable(getattr(executor, name, None)) for name in ("check", "run"))
+    limit = getattr(executor, "limit", 0)
+    if not methods or (limit is not None and (type(limit) is not int or limit < 1)):
+        problem = (
+            f"executor={executor!r} must be an executor, such as runner.processes, whose limit is "
+            "a whole number from 1 on, or None for no limit"
+        )
+        raise UnsuitableWork(_named(function), problem)
 
 
 def _units(resources: Mapping[str, int], asker: str) -> dict[str, int]:

@@ -84,8 +84,11 @@ class Work:
     overdue: Stop | None = None
     """Its time is over: it is to end, as soon as nothing else moves it."""
 
-    starting: bool = False
-    """It has been given its place, and the job is being started."""
+    starting: CancelScope | None = None
+    """It has been given its place, and the job is being started in this scope."""
+
+    held: int = 0
+    """So many are about to revoke the job, and it is not to be started meanwhile."""
 
     running: Running | None = None
     """The attempt that the job's status stands for."""
@@ -135,6 +138,13 @@ class Running:
 
     left_behind: bool = False
     """It does not listen, and its job goes on without it."""
+
+    concluding: CancelScope | None = None
+    """Where its job is being moved on, once it is over."""
+
+    def stands_for(self, job: Job[Any, Any]) -> bool:
+        """Return whether it is the attempt that the job's status tells of."""
+        return not job._state.rests and job.attempt == self.attempt.attempt
 
     @property
     def is_deaf(self) -> bool:

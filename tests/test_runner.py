@@ -15,6 +15,7 @@ from jobstate import (
     JOB_LIFECYCLE,
     BadArgument,
     Cancellation,
+    Command,
     DependencyCycle,
     DuplicateJob,
     GuardRefused,
@@ -634,7 +635,7 @@ async def test_work_that_is_done_in_time_is_not_disturbed():
 async def test_a_thread_that_does_not_listen_is_left_behind_at_the_deadline(deaf):
     """The job is REVOKED when the time of grace is over; the block waits for the thread."""
     async with JobRunner(grace=0.01) as runner:
-        job = await runner.submit(deaf, timeout=0.01)
+        job = await runner.submit(deaf, timeout=0.5)
         await deaf.begun()
         assert (await job.completed()).cause is RevokeCause.TIMEOUT
         assert runner._dispatch.attempts.running
@@ -646,7 +647,8 @@ async def test_a_thread_that_is_left_behind_keeps_its_place(deaf):
     """The truth about places: the next attempt may go only where there is another one."""
     policy = Retry(attempts=2, first_delay=0)
     async with JobRunner(threads=1, grace=0.01) as runner:
-        job = await runner.submit(deaf, attempt_timeout=0.02, retry=policy)
+        job = await runner.submit(deaf, attempt_timeout=0.5, retry=policy)
+        await deaf.begun()
         step = await job.reached(RETRY)
         assert "still runs" in step.error.message
         await anyio.wait_all_tasks_blocked()
@@ -822,7 +824,6 @@ async def test_an_ended_job_of_a_runner_cannot_be_cancelled():
         job = await runner.submit(double, 1)
         await job
         assert await job.cancel() is Cancellation.TOO_LATE
-        assert await runner.cancel(job) is Cancellation.TOO_LATE
 
 
 # --- moved by somebody else -----------------------------------------------------------------
@@ -1336,3 +1337,173 @@ async def test_one_timer_serves_all_delays():
 
 def _asyncio():
     return anyio.get_cancelled_exc_class() is asyncio.CancelledError
+
+
+# --- what others keep waiting ---------------------------------------------------------------
+
+
+def waiting_guard(trigger):
+    """Return a lifecycle with a guard that never answers."""
+    lifecycle = JOB_LIFECYCLE.derive("waiting", cancel_started=True)
+
+    @lifecycle.guard(trigger)
+    async def never(event):
+        await for_ever()
+
+    return lifecycle
+
+
+async def test_a_deadline_does_not_wait_for_the_start():
+    """A guard that waits before the start is cut short: the job is as it was, and is revoked."""
+    async with JobRunner(lifecycle=waiting_guard("start")) as runner:
+        job = await runner.submit(double, 1, timeout=0.01)
+        assert (await job.completed()).cause is RevokeCause.TIMEOUT
+    assert path(job) == [REVOKED]
+
+
+async def test_cancelling_does_not_wait_for_the_start():
+    """Nothing runs yet: it is prevented."""
+    async with JobRunner(lifecycle=waiting_guard("start")) as runner:
+        job = await runner.submit(double, 1)
+        await anyio.wait_all_tasks_blocked()
+        assert await job.cancel("enough") is Cancellation.PREVENTED
+    assert path(job) == [REVOKED]
+
+
+async def test_closing_does_not_wait_for_the_start():
+    """Nor for one who asked to cancel meanwhile."""
+    async with JobRunner(lifecycle=waiting_guard("start")) as runner:
+        job = await runner.submit(double, 1)
+        await anyio.wait_all_tasks_blocked()
+        await runner.aclose()
+    assert path(job) == [REVOKED]
+
+
+async def test_closing_grants_what_keeps_a_job_from_ending_its_time_of_grace():
+    """A guard of the end is cut short after that."""
+    async with JobRunner(lifecycle=waiting_guard("succeed"), grace=0.01) as runner:
+        job = await runner.submit(double, 1)
+        await job.reached(STARTED)
+        await anyio.wait_all_tasks_blocked()
+        await runner.aclose()
+    assert path(job) == [STARTED, REVOKED]
+
+
+async def test_a_start_that_is_cut_short_after_the_commit_has_begun_an_attempt():
+    """Its hooks run to their end; then the attempt is stopped before its work begins."""
+    lifecycle, go_on, ran = cancellable("slow"), anyio.Event(), []
+    lifecycle.after("start")(lambda event: go_on.wait())
+    async with JobRunner(lifecycle=lifecycle) as runner:
+        job = await runner.submit(lambda: ran.append(1))
+        await job.reached(STARTED)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.aclose)
+            await anyio.wait_all_tasks_blocked()
+            assert job.status is STARTED
+            go_on.set()
+    assert path(job) == [STARTED, REVOKED]
+    assert ran == []
+
+
+async def test_a_job_that_is_not_to_be_cancelled_is_started_all_the_same():
+    """A guard that keeps it from being revoked has it go on in line."""
+    lifecycle, go_on = JOB_LIFECYCLE.derive("kept"), anyio.Event()
+    lifecycle.guard("revoke")(lambda event: False)
+    async with JobRunner(lifecycle=lifecycle, limit=1) as runner:
+        busy = await runner.submit(go_on.wait)
+        job = await runner.submit(double, 1)
+        with pytest.raises(GuardRefused):
+            await job.cancel()
+        go_on.set()
+        assert await job == 2
+    assert busy.status is SUCCESS
+
+
+async def test_a_job_that_was_put_back_in_line_is_cancelled_at_once(deaf):
+    """Whether its old attempt has stopped or not; it does not run again."""
+    async with JobRunner(lifecycle=cancellable(), grace=60) as runner:
+        job = await runner.submit(deaf)
+        await deaf.begun()
+        await job.requeue()
+        assert await job.cancel() is Cancellation.PREVENTED
+        deaf.let_go.set()
+    assert path(job) == [STARTED, PENDING, REVOKED]
+
+
+async def test_the_error_of_a_long_chain_does_not_grow():
+    """Each job names the one that it comes after; that one tells of the next."""
+    async with JobRunner() as runner:
+        job = await runner.submit(failing(1), id="job-0")
+        for number in range(1, 50):
+            job = await runner.submit(double, 1, id=f"job-{number}", after=[job])
+        outcome = await job.completed()
+    assert outcome.error_message == "job job-48, which it comes after, is FAILURE"
+
+
+async def test_closing_a_runner_ends_the_stream_of_its_jobs():
+    """A reader inside of the block is told."""
+    async with JobRunner() as runner, anyio.create_task_group() as tasks:
+        seen = []
+
+        async def read():
+            async with runner.jobs.changes(past=True) as changes:
+                seen.extend([change.dest async for change in changes])
+
+        job = await runner.submit(double, 1)
+        tasks.start_soon(read)
+        await job
+        await runner.aclose()
+    assert seen == [STARTED, SUCCESS]
+
+
+async def test_what_a_command_said_is_known_however_it_ended():
+    """Its last output, and the signal that has ended it, stand on the job and in its outcome."""
+    talk = Command("sh", "-c", "echo important; sleep 60")
+    async with JobRunner(lifecycle=cancellable()) as runner:
+        late = await runner.submit(talk, attempt_timeout=1)
+        over = await runner.submit(talk, timeout=1)
+        outcomes = await all_completed([late, over])
+    for outcome in outcomes:
+        assert outcome.extras == {
+            "exit_code": None,
+            "signal": "SIGTERM",
+            "output": "important\n",
+        }
+    assert [outcome.status for outcome in outcomes] == [FAILURE, REVOKED]
+
+
+async def test_figures_that_are_no_progress_end_no_command():
+    """They are left out."""
+    figures = Command("printf", "100.4\nnan\n40\n", progress=float)
+    async with JobRunner() as runner:
+        job = await runner.submit(figures)
+        assert (await job).output == "100.4\nnan\n40\n"
+
+
+async def test_the_works_own_error_is_told_beside_what_kept_the_job_from_failing():
+    """In the traceback, as Python tells of two errors."""
+
+    def broken(error):
+        raise RuntimeError("which errors?")
+
+    async with JobRunner() as runner:
+        job = await runner.submit(failing(1), retry=Retry(on=broken))
+        await job.completed()
+    assert "OSError: 0 to go" in job.history[-1].error.traceback
+
+
+@pytest.mark.parametrize("limit", [0, 1.5, "many"])
+async def test_an_executor_that_could_run_nothing_is_refused(limit):
+    """Before a job is made."""
+
+    class Mine:
+        check = run = aclose = None
+
+    mine = Mine()
+    mine.check = mine.run = mine.aclose = print
+    async with JobRunner() as runner:
+        for _ in range(2):  # without a limit, and with a wrong one
+            with pytest.raises(UnsuitableWork, match="limit"):
+                await runner.submit(double, 1, executor=mine)
+            mine.limit = limit
+        assert len(runner.jobs) == 0

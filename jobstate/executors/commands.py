@@ -24,6 +24,7 @@ from anyio.lowlevel import checkpoint
 
 from .._attempt import Attempt
 from .._command import Command, CommandResult
+from .._errors import ReportRefused
 from .._run_errors import CommandFailed, StopRequested, UnsuitableWork
 from ._ends import send_to_group, signal_name
 from ._plain import work_name
@@ -164,10 +165,13 @@ def _result(command: Command, code: int, output: _Output, attempt: Attempt) -> C
         del error  # or it would hold itself
     if code in command.success:
         return CommandResult(code, output.text())
-    if attempt.stop_requested:
-        raise StopRequested(attempt.id, attempt.stop_reason)
     exit_code, by = (None, signal_name(-code)) if code < 0 else (code, None)
-    raise CommandFailed(command.argv, exit_code, by, output.text())
+    failed = CommandFailed(command.argv, exit_code, by, output.text())
+    if attempt.stop_requested:
+        stopped = StopRequested(attempt.id, attempt.stop_reason)
+        stopped.extras = failed.extras
+        raise stopped
+    raise failed
 
 
 class _Group:
@@ -250,6 +254,7 @@ class _Output:
             for line in filter(None, lines):
                 percent = progress(line)
                 if percent is not None:
-                    self._attempt.report(percent)
+                    with suppress(ReportRefused):  # no command ends because its figures are odd
+                        self._attempt.report(percent)
         except (Exception, StopRequested) as error:
             self.error, self._progress = error, None
