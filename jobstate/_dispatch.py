@@ -198,12 +198,11 @@ class Dispatch:
     # --- the end ---
 
     def close(self, reason: str) -> None:
-        """Start nothing more: stop what runs, and revoke what waits."""
-        if self._closing is None:
-            self._closing = stop = Stop(SHUTDOWN, reason, RevokeCause.SHUTDOWN)
-            self._attempts.stop_all(stop)
-            for work in list(self._works.values()):
-                self._end(work, stop)
+        """Start nothing more: stop what runs, and revoke what waits; again does no harm."""
+        self._closing = stop = self._closing or Stop(SHUTDOWN, reason, RevokeCause.SHUTDOWN)
+        self._attempts.stop_all(stop)
+        for work in list(self._works.values()):
+            self._end(work, stop)
 
     def _revoke_soon(self, job: Job[Any, Any], stop: Stop) -> None:
         """Revoke a job at once if nothing stands in the way: a task each would cost much more."""

@@ -163,14 +163,14 @@ class JobRunner:
         try:
             return await self._block.__aexit__(exc_type, exc, tb)
         except BaseExceptionGroup as group:
-            alone: BaseException = group  # that there are task groups in here is nobody's business
-            while isinstance(alone, BaseExceptionGroup) and len(alone.exceptions) == 1:
-                alone = alone.exceptions[0]
-            if exc is not None and alone is exc:
-                return None
-            if isinstance(alone, (KeyboardInterrupt, SystemExit)):
-                raise alone from None
-            raise
+            error: BaseException = group  # that there are task groups in here is nobody's business
+            while isinstance(error, BaseExceptionGroup) and error is not exc:
+                if len(error.exceptions) > 1:
+                    break
+                error = error.exceptions[0]
+        if error is exc:
+            return None
+        raise error
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
@@ -202,10 +202,10 @@ class JobRunner:
     async def _close(self, reason: str, *, shielded: bool) -> None:
         if self._state == "is open":
             self._state = "is closing"
-        self._dispatch.close(reason)
         interrupt: BaseException | None = None
         while True:
             try:
+                self._dispatch.close(reason)  # or what an interrupt has left of that
                 with anyio.CancelScope(shield=shielded):
                     await self._dispatch.until_ended()
                 break

@@ -72,7 +72,7 @@ class BlockingJobs:
         self.processes, self.commands = runner.processes, runner.commands
         self._thread = Thread(target=self._live, args=(backend,), name="jobstate", daemon=True)
         self._begun: Future[object] = Future()
-        """Gives the event loop, once the runner's block is entered."""
+        """Gives the event loop, once the block is entered; replaced when it is left."""
 
         self._ended: Future[None] = Future()
         """Is done when the loop has ended, and holds what it ended by."""
@@ -80,12 +80,15 @@ class BlockingJobs:
     def __enter__(self) -> BlockingJobs:
         if self._thread.ident is not None:
             raise RunnerClosed("enter the block again", self._runner._state)
-        self._thread.start()
+        either: list[Future[Any]] = [self._begun, self._ended]
         try:
-            self._begun.result()
+            self._thread.start()
+            wait(either, return_when=FIRST_COMPLETED)
         except KeyboardInterrupt:
             self._begun.cancel()  # then the loop finds that nobody waits for it
             raise
+        if not self._begun.done():
+            self._ended.result()  # raises what kept it from beginning
         return self
 
     def _live(self, backend: str) -> None:
@@ -93,8 +96,6 @@ class BlockingJobs:
             anyio.run(self._run, backend=backend)
         except BaseException as error:
             self._ended.set_exception(error)
-            if not self._begun.done():
-                self._begun.set_exception(error)
         else:
             self._ended.set_result(None)
 
@@ -123,6 +124,7 @@ class BlockingJobs:
             except KeyboardInterrupt as error:
                 interrupt, disturbed = error, disturbed + 1
         self._thread.join()
+        self._begun = Future()
         try:
             self._ended.result()
         finally:
@@ -226,6 +228,6 @@ class BlockingJobs:
         return answer.result()
 
     def _loop(self, asked: str) -> object:
-        if not self._begun.done() or self._ended.done():
+        if not self._begun.done():
             raise RunnerClosed(asked, self._runner._state)
         return self._begun.result()

@@ -34,6 +34,7 @@ from jobstate import (
     all_completed,
     current_job,
 )
+from jobstate.executors import Tasks
 
 pytestmark = pytest.mark.anyio
 
@@ -1173,6 +1174,31 @@ async def test_a_job_that_is_retried_while_the_runner_closes_is_revoked():
             await anyio.wait_all_tasks_blocked()
             go_on.set()
     assert path(job) == [STARTED, RETRY, REVOKED]
+
+
+async def test_an_interrupt_in_the_middle_of_closing_keeps_nobody_from_being_stopped():
+    """As a second Ctrl-C may: whoever had not been asked to stop yet, is."""
+
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt():
+        raise Interrupt
+
+    class Interrupted(Tasks):
+        async def run(self, function, args, attempt):
+            attempt.when_stopped(interrupt)
+            return await function(*args)
+
+    with pytest.raises(Interrupt):
+        async with JobRunner(grace=60) as runner:
+            first = await runner.submit(for_ever, executor=Interrupted())
+            others = [await runner.submit(for_ever) for _ in range(3)]
+            for job in (first, *others):
+                await job.reached(STARTED)
+            others.append(await runner.submit(double, 1, after=others))
+            raise ValueError
+    assert {job.status for job in (first, *others)} == {REVOKED}
 
 
 async def test_whoever_gives_up_to_close_grants_nobody_more_time(deaf):

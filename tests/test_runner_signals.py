@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 
@@ -13,59 +12,84 @@ from .signals.program import Program  # type: ignore[import-not-found]  # tests 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs process groups and FIFOs")
 
 SOURCE = """
-import anyio
-from functools import partial
+import anyio, anyio.to_thread, signal, threading
 from jobstate import Command, JobRunner
 
-async def wait():
-    await anyio.sleep_forever()
+LISTENS = "trap 'printf . >&3; exit 7' TERM; (printf . >&3; sleep 1000) & wait"
+DEAF = "trap 'printf . >&3' TERM; (trap '' TERM; printf . >&3; sleep 1000) & wait; wait; wait"
 
-def compute():
+async def task():
+    try:
+        await anyio.sleep_forever()
+    finally:
+        if "deaf" in sys.argv:
+            with anyio.CancelScope(shield=True):
+                await anyio.wait_all_tasks_blocked()
+                await anyio.to_thread.run_sync(settle)
+
+def settle():
+    "Tell that nothing more happens, and keep things so until everybody has lost patience."
+    here()
+    gone_on.wait()
+
+gone_on = threading.Event()
+
+def process():
     here()
     if os.fork() == 0:
         os.write(held, b".")
     while True:
         signal.pause()
 
-async def main(work, grace):
-    async with JobRunner(grace=grace) as runner:
-        try:
-            jobs = []
-            for script in work:
-                jobs.append(await runner.submit(Command(*shell(script))))
-            jobs.append(await runner.submit(compute, executor=runner.processes))
-            jobs.append(await runner.submit(wait))
-            jobs.append(await runner.submit(wait, after=[jobs[0]]))
-            for job in jobs[:-1]:
-                await job.reached("STARTED")
-            here()
-            if "body" in sys.argv:
-                await anyio.sleep_forever()
-        finally:
-            runner.jobs.on("REVOKED", lambda event: print(event.source, event.job.outcome.cause))
-            print("leaving", flush=True)
-    print("unreachable")
+def show(jobs):
+    for job in jobs:
+        print(job.id, job.status, job.outcome.cause, flush=True)
 
-GENTLE = "trap 'exit 0' TERM; (printf . >&3; sleep 1000) & printf . >&3; wait"
-LISTENS = "(printf . >&3; exec sleep 1000) & printf . >&3; wait"
-DEAF = "trap '' TERM; (printf . >&3; sleep 1000) & printf . >&3; wait; wait"
-"""
-RUN = """
+async def left(runner):
+    while runner._dispatch._ends is None:
+        await anyio.sleep(0)
+    here()
+
+name = sys.argv[2]
+
+async def main():
+    runner = JobRunner(grace=1000)
+    runner.jobs.on("REVOKED", lambda event: gone_on.set() if event.job.id == "task" else None)
+    try:
+        async with runner:
+            script = DEAF if "deaf" in sys.argv else LISTENS
+            await runner.submit(Command(*shell(script)), id="command")
+            await runner.submit(process, executor=runner.processes, id="process")
+            await runner.submit(task, id="task")
+            await runner.submit(print, after=["task"], id="waiting")
+            if "deaf" in sys.argv and name == "trio":  # no program of asyncio outruns its threads
+                await runner.submit(threading.Event().wait, id="thread")
+            if "exits" in sys.argv:
+                def exits():
+                    sys.stdin.readline()
+                    os._exit(3)
+                await runner.submit(exits)
+            if "body" in sys.argv:
+                here()
+                await anyio.sleep_forever()
+            await runner.submit(left, runner, id="left")
+    finally:
+        show(runner.jobs)
+
 if __name__ == "__main__":
-    name = sys.argv[2]
     use = {"use_uvloop": True} if name == "uvloop" else {}
-    backend = "trio" if name == "trio" else "asyncio"
-    anyio.run(main, [LISTENS], 60, backend=backend, backend_options=use)
+    anyio.run(main, backend="trio" if name == "trio" else "asyncio", backend_options=use)
 """
 
 
 @pytest.fixture(params=["asyncio", "uvloop", "trio"])
 def start(request, tmp_path):
-    """Start a program on each event loop; it is ended when the test is over."""
+    """Start the program on each event loop; it is ended when the test is over."""
     programs = []
 
-    def start(source, *args):
-        programs.append(Program(tmp_path, source, request.param, *args))
+    def start(*how):
+        programs.append(Program(tmp_path, SOURCE, request.param, *how))
+        programs[-1].all_here(4)
         return programs[-1]
 
     yield start
@@ -74,13 +98,52 @@ def start(request, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["body", "end"])
-def test_ctrl_c(start, where):
-    program = start(SOURCE + RUN, where)
-    program.all_here(5)
-    if where == "end":
-        assert program.says() == "leaving"
+def test_ctrl_c_stops_all_work(start, where):
+    """In the block, or while it waits for the work: each has its grace, and nothing is left."""
+    program = start(where)
+    program.interrupt()
+    program.all_here(1)  # the command was asked
+    code, said, errors = program.ended()
+    assert said.splitlines()[:4] == [
+        "command REVOKED SHUTDOWN",
+        "process REVOKED SHUTDOWN",
+        "task REVOKED SHUTDOWN",
+        "waiting REVOKED SHUTDOWN",
+    ]
+    assert code == -signal.SIGINT
+    assert errors.rstrip().endswith("\nKeyboardInterrupt")
+    assert program.none_left()
+
+
+def test_the_second_ctrl_c_grants_nobody_more_time(start):
+    """What does not listen is ended by force, or left behind where it is a thread."""
+    program = start("deaf", "end")
+    program.interrupt()
+    program.all_here(2)  # the command was asked, and goes on; so does the task
     program.interrupt()
     code, said, errors = program.ended()
-    print(code, said, errors)
+    assert said.splitlines()[:4] == [
+        "command REVOKED SHUTDOWN",
+        "process REVOKED SHUTDOWN",
+        "task REVOKED SHUTDOWN",
+        "waiting REVOKED SHUTDOWN",
+    ]
+    assert code == -signal.SIGINT
+    assert errors.rstrip().endswith("\nKeyboardInterrupt")
     assert program.none_left()
-    assert 0
+
+
+def test_nothing_outlives_a_program_that_is_killed(start):
+    """SIGKILL leaves it no time to end anything."""
+    program = start("deaf", "end")
+    program.kill()
+    assert program.none_left()
+    assert program.ended()[0] == -signal.SIGKILL
+
+
+def test_nothing_outlives_a_program_that_exits_at_once(start):
+    """Nothing is told of its end, and no ``finally`` runs."""
+    program = start("deaf", "exits", "end")
+    program.go_on()
+    assert program.none_left()
+    assert program.ended()[0] == 3

@@ -45,6 +45,7 @@ class Program:
         self._process = subprocess.Popen(
             [sys.executable, script, pipe, *args],
             env={**os.environ, "PYTHONPATH": str(Path(jobstate.__file__).parents[1])},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -71,6 +72,12 @@ class Program:
     def interrupt(self) -> None:
         """Do as Ctrl-C in a terminal does."""
         os.killpg(self._process.pid, signal.SIGINT)
+
+    def go_on(self) -> None:
+        """Have it read the end of its input."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.stdin = None
 
     def kill(self) -> None:
         """Have it end at once, and with no chance to do anything about it."""
