@@ -122,6 +122,8 @@ class JobRunner:
         seconds = number(grace)
         if seconds is None or seconds < 0:
             raise ValueError(f"grace={grace!r}: a number of seconds from 0 on")
+        if not isinstance(lifecycle, Lifecycle):
+            raise TypeError(f"lifecycle={lifecycle!r}: a Lifecycle, such as JOB_LIFECYCLE.derive()")
         self._lifecycle = lifecycle
         for trigger in ("start", "succeed", "fail", "revoke"):
             self._check_trigger(trigger)
@@ -321,8 +323,9 @@ class JobRunner:
             raise UnsuitableWork(_named(function), problem)
         needed = _NOTHING
         if after != () or after_end != ():
-            needed = dict.fromkeys(self._known(after, job.id, function), True)
-            needed = {**dict.fromkeys(self._known(after_end, job.id, function), False), **needed}
+            ended = self._known("after_end", after_end, job.id, function)
+            needed = dict.fromkeys(ended, False)
+            needed.update(dict.fromkeys(self._known("after", after, job.id, function), True))
         self.jobs.add(job)
         work = Work(
             job,
@@ -394,10 +397,10 @@ class JobRunner:
         return {**simple, **units}
 
     def _known(
-        self, jobs: Iterable[Job[Any, Any] | str], own_id: str, function: Any
+        self, option: str, jobs: Iterable[Job[Any, Any] | str], own_id: str, function: Any
     ) -> list[Job[Any, Any]]:
         if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
-            problem = f"after={jobs!r} must be a list of jobs, or of their ids"
+            problem = f"{option}={jobs!r} must be a list of jobs, or of their ids"
             raise UnsuitableWork(_named(function), problem)
         known = []
         for each in jobs:

@@ -160,7 +160,8 @@ def checked_result(result: Any) -> Any:
     """
     if result is None or not (isawaitable(result) or isgenerator(result) or isasyncgen(result)):
         return result
-    kind = f"a {type(result).__name__}"
+    name = type(result).__name__
+    kind = f"an {name}" if name[0] in "aeiou" else f"a {name}"
     if iscoroutine(result) or isgenerator(result):
         result.close()
     if isgenerator(result) or isasyncgen(result):

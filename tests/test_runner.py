@@ -284,7 +284,7 @@ async def test_generators_are_no_results():
         outcomes = await all_completed(jobs)
     assert [outcome.status for outcome in outcomes] == [FAILURE, FAILURE]
     assert "iterated over it" in outcomes[0].error_message
-    assert "async_generator" in outcomes[1].error_message
+    assert "an async_generator" in outcomes[1].error_message
 
 
 async def test_work_that_raises_a_cancellation_by_itself_fails():
@@ -1218,6 +1218,7 @@ async def test_whoever_gives_up_to_close_grants_nobody_more_time(deaf):
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [
+        ({"lifecycle": "job"}, "lifecycle"),
         ({"limit": 0}, "limit"),
         ({"limit": 1.5}, "limit"),
         ({"limit": True}, "limit"),

@@ -24,8 +24,10 @@ def check_callable(function: Any) -> None:
 def check_plain(function: Any) -> None:
     """Raise `UnsuitableWork` for what cannot be called, or would have to be awaited."""
     check_callable(function)
-    if iscoroutinefunction(function) or isasyncgenfunction(function):
+    if iscoroutinefunction(function):
         raise UnsuitableWork(work_name(function), "an async function runs as a task")
+    if isasyncgenfunction(function):
+        raise UnsuitableWork(work_name(function), "what it gives has yet to be iterated over")
 
 
 def checked_limit(limit: object) -> int:
