@@ -1,8 +1,8 @@
 """A runner explored by seeded schedules: nothing is found in it, and every fault put into it is.
 
-``JOBSTATE_SCHEDULES`` says how many are played (of a hundred, 21 are the runner's), ``JOBSTATE_SEED``
-where to begin. What is found tells the smallest schedule that shows it, and its seed, by which it
-is played again.
+``JOBSTATE_SCHEDULES`` says how many are played (of a hundred, 21 are the runner's), and
+``JOBSTATE_SEED`` where to begin. What is found tells the smallest schedule that shows it, and its
+seed, by which it is played again.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 import anyio
 import pytest
@@ -137,7 +136,7 @@ async def test_a_deadline_while_a_job_is_moved_holds():
         job = await runner.submit(fail, retry=Retry(first_delay=3600), timeout=0.01)
         work = runner._dispatch.work_of(job)
         while work.overdue is None:
-            await anyio.sleep(0.005)
+            await turns(1)
         over.set()
         outcome = await job.completed()
     assert (outcome.status, outcome.cause) == ("REVOKED", RevokeCause.TIMEOUT)
@@ -154,7 +153,7 @@ async def test_a_deadline_while_a_job_is_started_stops_its_work():
     async with JobRunner(lifecycle=slow) as runner:
         job = await runner.submit(anyio.sleep_forever, timeout=0.01)
         while runner._dispatch.work_of(job).overdue is None:
-            await anyio.sleep(0.005)
+            await turns(1)
         over.set()
         outcome = await job.completed()
     assert outcome.cause is RevokeCause.TIMEOUT
@@ -163,22 +162,23 @@ async def test_a_deadline_while_a_job_is_started_stops_its_work():
 
 async def test_nobody_prolongs_the_time_of_grace(deaf):
     """Work that was asked to stop has its time of grace once, whoever asks for it after that."""
-    async with JobRunner(grace=0.05) as runner:
-        job = await runner.submit(anyio.sleep_forever, timeout=0.01, executor=deaf)
-        running = (await job.reached("STARTED")) and runner._dispatch.work_of(job).running
-        while running.stop is None:
-            await anyio.sleep(0.005)
-        until = running.given_until
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            with suppress(anyio.get_cancelled_exc_class()):
-                runner._dispatch.close("now")
-        assert (running.given_until, running.stop.cause) == (until, RevokeCause.SHUTDOWN)
+    runs = anyio.Event()
+    async with JobRunner(grace=3600) as runner:
+        job = await runner.submit(waits(anyio.Event()), runs, executor=deaf)
+        await runs.wait()
+        work = runner._dispatch.work_of(job)
+        runner._dispatch._overdue(work, 1.0)
+        until = work.running.given_until
+        await turns()
+        runner._dispatch.close("now")
+        stop = work.running.stop
+        assert (work.running.given_until, stop.cause) == (until, RevokeCause.SHUTDOWN)
+        runner._dispatch.attempts.hurry()
         await runner.aclose()
 
 
 async def test_an_answer_waits_for_work_that_others_revoke():
-    """Who asks hears INTERRUPTED when the work has stopped, though others revoked the job before."""
+    """Who asks hears INTERRUPTED once the work has stopped, though others revoked the job."""
     may_stop, runs = anyio.Event(), anyio.Event()
 
     async def work():
@@ -213,25 +213,29 @@ async def test_an_answer_of_what_was_left_behind_is_unconfirmed(deaf):
     async def cancel(job):
         answers.append(await job.cancel())
 
-    async with anyio.create_task_group() as tasks:
-        async with JobRunner(lifecycle=lifecycle("l"), grace=0.02) as runner:
-            job = await runner.submit(waits(anyio.Event()), runs, executor=deaf)
-            await runs.wait()
-            tasks.start_soon(cancel, job)
-            await turns()
-            await runner.aclose()
+    runner = JobRunner(lifecycle=lifecycle("l"), grace=0.02)
+    async with anyio.create_task_group() as tasks, runner:
+        job = await runner.submit(waits(anyio.Event()), runs, executor=deaf)
+        await runs.wait()
+        tasks.start_soon(cancel, job)
+        await turns()
+        await runner.aclose()
     assert (answers, job.status) == ([Cancellation.UNCONFIRMED], "REVOKED")
 
 
-@pytest.mark.parametrize("cancelled_after", [False, True])
-async def test_a_request_does_not_disarm_the_time_of_an_attempt(deaf, cancelled_after):
+@pytest.mark.parametrize(
+    ("grace", "limit", "cancelled_after"),
+    [(0.03, 0.02, False), (0.03, 0.02, True), (0.01, 0.03, False)],
+)
+async def test_a_request_does_not_disarm_the_time_of_an_attempt(
+    deaf, grace, limit, cancelled_after
+):
     """An attempt whose own time is over is left behind, also where a user asked for it to stop."""
-    async with JobRunner(lifecycle=lifecycle("l"), grace=0.03) as runner:
-        job = await runner.submit(anyio.sleep_forever, attempt_timeout=0.02, executor=deaf)
-        await job.reached("STARTED")
-        running = runner._dispatch.work_of(job).running
-        while cancelled_after and running.stop is None:
-            await anyio.sleep(0.005)
+    async with JobRunner(lifecycle=lifecycle("l"), grace=grace) as runner:
+        job = await runner.submit(anyio.sleep_forever, attempt_timeout=limit, executor=deaf)
+        work = runner._dispatch.work_of(job)
+        while work.running is None or (cancelled_after and work.running.stop is None):
+            await turns(1)
         await job.cancel()
         outcome = await job.completed()
         assert (outcome.status, outcome.cause) == ("REVOKED", RevokeCause.USER)
@@ -299,17 +303,23 @@ async def test_closing_stops_the_work_of_abandoned_jobs():
 
 async def test_jobs_submitted_while_others_are_waited_for_are_waited_for():
     """A block waits for jobs that come while it waits for what was left behind."""
-    may_end, jobs = anyio.Event(), []
+    runs, may_end, jobs = anyio.Event(), anyio.Event(), []
 
     async def stubborn():
         with anyio.CancelScope(shield=True):
+            runs.set()
             await may_end.wait()
             jobs.append(await runner.submit(turns))
 
-    async with JobRunner(grace=0) as runner:
-        job = await runner.submit(stubborn, timeout=0.001)
-        await job.completed()
+    async def let_it_end():
+        await turns()
         may_end.set()
+
+    async with anyio.create_task_group() as tasks, JobRunner(grace=0) as runner:
+        job = await runner.submit(stubborn)
+        await runs.wait()
+        await job.revoke(cause=RevokeCause.ADMIN)
+        tasks.start_soon(let_it_end)
     assert (job.status, jobs[0].status) == ("REVOKED", "SUCCESS")
 
 
@@ -351,15 +361,17 @@ async def test_closing_that_is_cancelled_grants_no_time(deaf):
     [("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
     ids=["asyncio", "uvloop"],
 )
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("hook", ["start", "succeed", "retry", "revoke"])
-async def test_tasks_that_are_cancelled_leave_no_job_half_way(hook):
+async def test_tasks_that_are_cancelled_leave_no_job_half_way(hook, after):
     """Whoever cancels all tasks of asyncio closes the runner: each of its jobs ends."""
     slow, inside = lifecycle("slow"), anyio.Event()
 
     @slow.before(hook)
     @slow.after(hook)
     async def wait(event):
-        inside.set()
+        if after is (event.transition is not None):
+            inside.set()
         await turns()
 
     async def work():
@@ -385,3 +397,27 @@ async def test_tasks_that_are_cancelled_leave_no_job_half_way(hook):
     await asyncio.wait([running])
     assert running.cancelled()
     assert all(job.outcome is not None for job in jobs)
+
+
+@pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
+    ids=["asyncio", "uvloop"],
+)
+async def test_a_task_that_is_cancelled_has_another_one_move_its_job():
+    """What one task of asyncio could not do for a job is done, and the runner goes on."""
+    cut, cancelled = lifecycle("cut"), []
+
+    @cut.before("succeed")
+    async def cancel(event):
+        if event.job.id not in cancelled:
+            cancelled.append(event.job.id)
+            asyncio.current_task().cancel()
+        await checkpoint()
+
+    async with JobRunner(lifecycle=cut) as runner:
+        first = await runner.submit(turns)
+        await first.completed()
+        second = await runner.submit(turns)
+    assert (first.status, second.status) == ("SUCCESS", "SUCCESS")
+    assert len(cancelled) == 2
