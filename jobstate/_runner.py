@@ -166,10 +166,10 @@ class JobRunner:
             return await self._block.__aexit__(exc_type, exc, tb)
         except BaseExceptionGroup as group:
             error: BaseException = group  # that there are task groups in here is nobody's business
-            while isinstance(error, BaseExceptionGroup) and error is not exc:
-                if len(error.exceptions) > 1:
-                    break
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
                 error = error.exceptions[0]
+                if isinstance(exc, BaseExceptionGroup):
+                    break  # it is the block's own, or Trio's copy of that
         if error is exc:
             return None
         raise error

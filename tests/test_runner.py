@@ -1176,6 +1176,18 @@ async def test_a_job_that_is_retried_while_the_runner_closes_is_revoked():
     assert path(job) == [STARTED, RETRY, REVOKED]
 
 
+@pytest.mark.parametrize("depth", [0, 1, 2])
+async def test_what_leaves_the_block_comes_out_as_it_is(depth):
+    """Also a group, which is the work of whoever raised it."""
+    error: Exception = ValueError("in the block")
+    for level in range(depth):
+        error = ExceptionGroup(f"level {level}", [error])
+    with pytest.raises(type(error)) as caught:
+        async with JobRunner():
+            raise error
+    assert repr(caught.value) == repr(error)  # Trio makes another group of the same
+
+
 async def test_an_interrupt_in_the_middle_of_closing_keeps_nobody_from_being_stopped():
     """As a second Ctrl-C may: whoever had not been asked to stop yet, is."""
 
