@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from functools import partial
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -77,6 +77,10 @@ class BlockingJobs:
         self._ended: Future[None] = Future()
         """Is done when the loop has ended, and holds what it ended by."""
 
+        self._is_over, self._over = False, Lock()
+        self._over.acquire()
+        """Released when the loop has ended."""
+
     def __enter__(self) -> BlockingJobs:
         if self._thread.ident is not None:
             raise RunnerClosed("enter the block again", self._runner._state)
@@ -98,6 +102,8 @@ class BlockingJobs:
             self._ended.set_exception(error)
         else:
             self._ended.set_result(None)
+        self._is_over = True
+        self._over.release()
 
     async def _run(self) -> None:
         self._block, self._left = anyio.CancelScope(), anyio.Event()
@@ -115,12 +121,11 @@ class BlockingJobs:
         loop = self._loop("leave the block")
         interrupt: KeyboardInterrupt | None = None
         disturbed = 0 if exc is None else 1
-        while True:
+        while not self._is_over:
             try:
                 with suppress(RuntimeError):  # the loop has ended by itself
                     call_soon(loop, partial(self._leave, disturbed))
-                wait([self._ended])
-                break
+                self._over.acquire()  # an interrupted wait for a future might keep that locked
             except KeyboardInterrupt as error:
                 interrupt, disturbed = error, disturbed + 1
         self._thread.join()
