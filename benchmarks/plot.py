@@ -20,6 +20,11 @@ from . import (
     growth_waiters,
     hooks,
     latency,
+    processes,
+    queues,
+    running,
+    submitting,
+    threads,
     transition,
     waiting,
 )
@@ -37,6 +42,9 @@ BARS = (
     (creation.QUESTION, (creation.OURS,)),
     (waiting.QUESTION, (waiting.OURS, waiting.WITH_END)),
     (latency.QUESTION, (latency.OURS,)),
+    (running.QUESTION, (running.OURS, running.LIMITED)),
+    (threads.QUESTION, (threads.OURS,)),
+    (processes.QUESTION, (processes.OURS,)),
 )
 """Questions answered by ratios, and which contenders are ours."""
 
@@ -53,6 +61,12 @@ LINES = (
         growth_subscribers.OURS,
         (growth_subscribers.STREAMS,),
         "Tasks following one job",
+    ),
+    (
+        submitting.QUESTION,
+        queues.OURS,
+        (queues.TASKS, queues.NURSERY),
+        "Jobs in line",
     ),
 )
 """Questions about growth: ours, the peers, and how a panel is called."""
@@ -77,13 +91,13 @@ def draw(record: Record, *files: Path) -> None:
     """Draw one record, in whatever format a file's name asks for."""
     with mpl.rc_context(SETTINGS):
         heights = [len(_measured(question, record)) + 1.5 for question, _ in BARS]
-        figure = Figure(figsize=(9.6, 0.22 * sum(heights) + 4.0), layout="constrained")
-        grid = figure.add_gridspec(2, 1, height_ratios=[0.22 * sum(heights), 3.3])
+        figure = Figure(figsize=(9.6, 0.22 * sum(heights) + 6.6), layout="constrained")
+        grid = figure.add_gridspec(2, 1, height_ratios=[0.22 * sum(heights), 5.9])
         above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
         axes = above.subplots(len(BARS), 1, sharex=True, height_ratios=heights, squeeze=False)
         for (question, ours), place in zip(BARS, axes[:, 0], strict=True):
             bars(place, question, ours, record)
-        places = below.subplots(1, len(LINES), squeeze=False)[0]
+        places = below.subplots(2, 2, squeeze=False).flat
         for line, place in zip(LINES, places, strict=True):
             lines(place, *line, record)
         libraries = f"jobstate {record.libraries['jobstate']}, Python {record.python}"

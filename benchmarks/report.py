@@ -144,8 +144,9 @@ INTRODUCTION = """\
 What the library costs, beside its peers, and what was hoped for. All contenders of a question
 take their turn in every round, in one process; a ratio is taken within each round. Quoted are
 medians of time on a CPU (**bold**), medians of the ratio to the first of its kind, and in brackets
-the middle half of the rounds. The garbage collector is off, for all alike, where it is not said
-to be on. Measure it yourself with `tox -e bench`.
+the middle half of the rounds. Where it is said to be so, time is that of the clock on the wall,
+and the garbage collector on; it is off otherwise, for all alike. Measure it yourself with
+`tox -e bench`.
 
 ```{figure} benchmarks.svg
 :alt: Ratios to a base, with the goals, and costs over growing numbers of jobs and waiters.
@@ -171,6 +172,13 @@ Where a goal is missed, a line of its table says what it would take:
   wait makes its own, so that one can be cancelled without the others, and returns an `Outcome`.
 - **A million jobs, collector on.** Python's collector looks at all that is alive each time that it
   has grown by a quarter; with the collector off, or `gc.freeze()`, cost is flat.
+- **Running an async function.** A task of anyio's, which has its own line, is a part of it. The
+  rest is what makes it a job: a record of two transitions, a place in line, and two more scopes by
+  which it can be stopped. Trio runs the tasks of one turn in any order; so that jobs begin in
+  theirs, each is started in a turn of its own there.
+- **Stopping a command.** The process is the smaller part: whatever it has started is ended too, the
+  rest of its output is read, and some turns of the event loop pass until its job is revoked and
+  whoever asked hears of it.
 """
 
 
