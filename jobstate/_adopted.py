@@ -34,7 +34,7 @@ def as_job(
     *,
     id: str | None = ...,
     name: str = ...,
-    lifecycle: Lifecycle[S] | None = ...,
+    lifecycle: Lifecycle[S] | None = ...,  # pyright: ignore[reportInvalidTypeVarUse]
     info: Mapping[str, Any] | None = ...,
 ) -> Job[_R, S]: ...
 
@@ -45,7 +45,7 @@ def as_job(
     *,
     id: str | None = ...,
     name: str = ...,
-    lifecycle: Lifecycle[S] | None = ...,
+    lifecycle: Lifecycle[S] | None = ...,  # pyright: ignore[reportInvalidTypeVarUse]
     info: Mapping[str, Any] | None = ...,
 ) -> Job[int, S]: ...
 

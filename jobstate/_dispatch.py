@@ -96,7 +96,7 @@ class Dispatch:
         work.not_before = anyio.current_time() + last.delay if last.delay else 0.0
         self._leave_line(work)
         running = work.running
-        if running is not None and not running.over and not running.stands_for(job):
+        if running is not None and not running.over and job._state.rests:
             self._attempts.stop(work, running, Stop(MOVED, f"the job is {job.status}"))
         if job._state.final:
             self._forget(work)
@@ -278,6 +278,7 @@ class Dispatch:
                 self._tell_end()
             over = self._stopping or self._interrupt is not None
             if over and not (self._is_busy or self._to_start):
+                self._attempts.leave()
                 return
             try:
                 due = self._timers.next

@@ -142,10 +142,6 @@ class Running:
     concluding: CancelScope | None = None
     """Where its job is being moved on, once it is over."""
 
-    def stands_for(self, job: Job[Any, Any]) -> bool:
-        """Return whether it is the attempt that the job's status tells of."""
-        return not job._state.rests and job.attempt == self.attempt.attempt
-
     @property
     def is_deaf(self) -> bool:
         """Whether it was to stop, has not in its time of grace, and cannot be forced."""

@@ -1546,3 +1546,21 @@ async def test_an_executor_that_could_run_nothing_is_refused(limit):
                 await runner.submit(double, 1, executor=mine)
             mine.limit = limit
         assert len(runner.jobs) == 0
+
+
+async def test_an_interrupt_in_some_work_grants_the_others_no_time(deaf):
+    """It comes out of the block at once; threads that do not listen are left to themselves."""
+
+    class Interrupt(BaseException):
+        pass
+
+    async def interrupt():
+        raise Interrupt
+
+    with pytest.raises(Interrupt):
+        async with JobRunner(grace=10_000) as runner:
+            job = await runner.submit(deaf)
+            await deaf.begun()
+            await runner.submit(interrupt)
+            await for_ever()
+    assert job.outcome.cause is RevokeCause.SHUTDOWN
