@@ -11,7 +11,7 @@ import anyio
 
 from ._attempt import Attempt, make_current
 from ._conclude import conclude, report, revoke, started
-from ._loop import was_cancelled
+from ._loop import task, was_cancelled
 from ._run_errors import StopRequested
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._timers import Timers
@@ -67,19 +67,21 @@ class Attempts:
 
     async def _started(self, work: Work) -> bool:
         """Return whether an attempt has begun; it may be cut short, as long as none has."""
-        job, version = work.job, work.job.version
-        begun = None
+        job, begins = work.job, True
         try:
             with cast(anyio.CancelScope, work.starting):
-                begun = self._dispatcher.ending(work) is None and await started(job)
+                begins = self._dispatcher.ending(work) is None and await started(job)
         except BaseException:  # a task's own cancel(), and perhaps when the job was STARTED already
-            if job.version > version and job._state.runs:
+            if self._has_started(work):
                 interrupted = Stop(SHUTDOWN, "interrupted", RevokeCause.SHUTDOWN)
                 self._dispatcher.start_soon(revoke, job, job.attempt, interrupted)
             raise
         finally:
             work.starting = None
-        return job.version > version and job._state.runs if begun is None else begun
+        return begins and self._has_started(work)
+
+    def _has_started(self, work: Work) -> bool:
+        return work.job._state.runs and work.started_by is task()
 
     def _begin(self, work: Work) -> Running:
         job = work.job
@@ -123,10 +125,12 @@ class Attempts:
     ) -> None:
         running.over = True
         running.attempt.close()
-        with anyio.CancelScope() as running.concluding:
-            await conclude(work, running, result, error, self._random)
-        running.concluding = None
-        self._timers.cancel(running.grace)
+        try:
+            with anyio.CancelScope() as running.concluding:
+                await conclude(work, running, result, error, self._random)
+        finally:
+            running.concluding = None
+            self._timers.cancel(running.grace)
         work.running = None
         work.tell()
         self._dispatcher.get_ready(work)

@@ -26,7 +26,7 @@ from ._conclude import give_up, revoke
 from ._errors import HookFailed
 from ._job import Job
 from ._line import Demand, Line, Rank
-from ._loop import Waiter, is_by_scope, running_loop, waiter
+from ._loop import Waiter, is_by_scope, running_loop, task, waiter
 from ._run_errors import DependencyFailed
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._timers import Timers
@@ -95,6 +95,8 @@ class Dispatch:
             return
         work.not_before = anyio.current_time() + last.delay if last.delay else 0.0
         self._leave_line(work)
+        if job._state.runs:
+            work.started_by = task()
         running = work.running
         if running is not None and not running.over and job._state.rests:
             self._attempts.stop(work, running, Stop(MOVED, f"the job is {job.status}"))

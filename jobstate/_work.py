@@ -87,6 +87,9 @@ class Work:
     starting: CancelScope | None = None
     """It has been given its place, and the job is being started in this scope."""
 
+    started_by: object = None
+    """The task that has last started the job."""
+
     held: int = 0
     """So many are about to revoke the job, and it is not to be started meanwhile."""
 

@@ -250,6 +250,79 @@ async def test_a_job_that_others_have_started_is_theirs():
     assert job.status == "STARTED"
 
 
+async def test_a_start_that_is_cut_short_is_nobody_elses():
+    """A job that others start while its own start is cut short runs no work for that."""
+    slow, others_are, may_start = lifecycle("slow"), anyio.Event(), anyio.Event()
+
+    @slow.before("start")
+    async def wait(event):
+        others_are.set()
+        await may_start.wait()
+
+    began = []
+
+    async def work():
+        began.append(True)
+
+    async with anyio.create_task_group() as tasks, JobRunner(lifecycle=slow) as runner:
+        job = await runner.submit(work, after_end=[first := Job()])
+        tasks.start_soon(job.start)
+        await others_are.wait()
+        await first.fail("at last")
+        await turns()
+        tasks.start_soon(job.cancel)
+        may_start.set()
+        await job.reached("STARTED")
+        await turns()
+        assert began == []
+        if job.status == "STARTED":
+            await job.fail("by hand")
+
+
+@pytest.mark.parametrize("closing", [False, True])
+async def test_a_paused_job_that_gives_its_result_too_late_is_revoked(closing):
+    """A paused job whose time is over, or whose runner closes, does not wait to be resumed."""
+    ways = [
+        ["pause", "STARTED", "PAUSED"],
+        ["resume", "PAUSED", "STARTED"],
+        ["revoke", "PAUSED", "REVOKED"],
+    ]
+    runs = anyio.Event()
+
+    async def work():
+        runs.set()
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            return "a result"
+
+    class Stops:
+        """Takes what the work returns when it is cancelled for its result."""
+
+        limit = None
+
+        def check(self, function, args):
+            """Take everything."""
+
+        async def run(self, function, args, attempt):
+            with anyio.CancelScope() as scope:
+                attempt.when_stopped(scope.cancel)
+                return await function(*args)
+
+    pausing = lifecycle("pausing", states=["PAUSED"], transitions=ways)
+    async with JobRunner(lifecycle=pausing) as runner:
+        job = await runner.submit(work, executor=Stops())
+        await runs.wait()
+        await job.trigger("pause")
+        if closing:
+            await runner.aclose()
+        else:
+            runner._dispatch._overdue(runner._dispatch.work_of(job), 1.0)
+            await job.completed()
+    cause = RevokeCause.SHUTDOWN if closing else RevokeCause.TIMEOUT
+    assert (job.status, job.outcome.cause) == ("REVOKED", cause)
+
+
 async def test_an_internal_step_does_not_shorten_a_delay():
     """What keeps a job in RETRY keeps it waiting for its moment."""
     noted = lifecycle("noted", transitions=[["note", "RETRY", None]])
