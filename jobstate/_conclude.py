@@ -55,10 +55,14 @@ async def conclude(
     if job.attempt != attempt or job._state.rests:
         return
     if error is None:
+        ending = stop is not None and stop.cause is not None
         try:
-            await told(job, attempt, "succeed", result)
+            await told(job, attempt, "succeed", result, patient=not ending)
         except Exception as refusal:
-            await give_up(job, attempt, refusal)
+            if stop is not None and ending and not job._state.runs:  # it is paused, or the like
+                await revoke(job, attempt, stop)
+            else:
+                await give_up(job, attempt, refusal)
         return
     known = error.extras if isinstance(error, (CommandFailed, StopRequested)) else {}
     extras = {"extras": known} if known else {}
