@@ -113,14 +113,26 @@ def _answers(world: World) -> Iterator[str]:
             if later:
                 yield f"{name}, but {later} began after that"
         if answer == "UNCONFIRMED" and not runs and world.plan.grace:
-            ends = [run.ended for run in world.runs if run.number == asked.number]
+            ends = [asked.ended, *_ends_after_grace(world, asked.number)]
             others = any(number == asked.number for number, _ in world.outside)
             given_up = world.jobs[asked.number]._abandoned is not None
-            if asked.ended not in ends and not given_up and not others:
+            own = [run.ended for run in world.runs if run.number == asked.number]
+            if not set(own).intersection(ends) and not given_up and not others:
                 yield f"{name}, but nothing runs"
         longest = 2 * world.plan.grace + 2 * world.hook_time
         if asked.ended - asked.began > longest + SLACK and not _was_held(world, asked.number):
             yield f"{name} after {asked.ended - asked.began} s"
+
+
+def _ends_after_grace(world: World, number: int) -> list[float | None]:
+    """Return when attempts of a job ended that had been left behind by then."""
+    never = float("inf"), 0
+    return [
+        run.ended
+        for run in world.runs
+        if run.number == number
+        and (run.ended or 0) >= world.stops.get((number, run.attempt), never)[0] + world.plan.grace
+    ]
 
 
 def _was_held(world: World, number: int) -> bool:
