@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+import structlog
 from coverage import Coverage
 
 
@@ -50,6 +51,13 @@ def pages_in(monkeypatch):
     yield importing
     for page in [page for page in sys.modules if page.partition(".")[0] in names and "." in page]:
         del sys.modules[page]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_logged_unasked():
+    """Have no test log what happens to its jobs because another has configured structlog."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

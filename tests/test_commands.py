@@ -14,7 +14,6 @@ import anyio
 import pytest
 
 import jobstate
-from jobstate import ReportRefused
 from jobstate._attempt import Attempt, current_job, make_current
 from jobstate._command import Command, CommandResult
 from jobstate._run_errors import CommandFailed, StopRequested, UnsuitableWork
@@ -200,11 +199,18 @@ async def test_a_number_is_reported_as_percent(commands):
     assert attempt.reports == [50, 75]
 
 
-@pytest.mark.parametrize("script", ["echo 101; exec sleep 1000", "printf 101"])
+@pytest.mark.parametrize("script", ["echo half; exec sleep 1000", "printf half"])
 async def test_what_progress_raises_fails_the_attempt(commands, script):
     """The command is killed where it still runs, and the very error is raised."""
-    with pytest.raises(ReportRefused, match="from 0 to 100, not 101"):
+    with pytest.raises(ValueError, match="could not convert string to float: 'half'"):
         await commands.run(shell(script, progress=float), (), Told())
+
+
+async def test_figures_that_are_no_progress_are_left_out(commands):
+    """They end no command."""
+    attempt = Told()
+    await commands.run(shell("echo 101; echo nan; echo 40", progress=float), (), attempt)
+    assert attempt.reports == [40]
 
 
 async def test_progress_may_check_for_a_stop(commands, tmp_path):
