@@ -48,7 +48,6 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     ),
     "A way round what would only be done, or looked for, once more:": (
         "_declared, Declared._table: self._tables[job_type] = table → pass",
-        "_job, Job._effects: args or kwargs → True",
         "_several, _Collector.check_home: home() is not self._home → True",
         "_loop, _finish_beside: not beside.done() → True",
         "_loop, _adopt: variable.get(_UNSET) is not value → True",

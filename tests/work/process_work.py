@@ -190,12 +190,15 @@ def tidy_up():
 def die_with_a_fork(path):
     """End, and leave a child of one's own behind that lives until somebody writes into a pipe."""
     job = current_job()
+    ready, tell = os.pipe()
     if os.fork() == 0:
         os.setsid()  # or it would be killed with this process
+        os.write(tell, b".")
         try:
             job.report(99)
         except ReportRefused as error:
             said = str(error)
         with open(path) as pipe:
             os._exit(0 if pipe.read() == said else 1)
+    os.read(ready, 1)
     os._exit(4)
