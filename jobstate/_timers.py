@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import anyio
 
@@ -46,7 +47,6 @@ class Timers:
         """Call whatever is due."""
         now = anyio.current_time()
         while (first := self._heap.first()) is not None and first.key <= now:
-            callback = first.item
+            callback = cast(Callable[[], object], first.item)
             self._heap.discard(first)
-            if callback is not None:
-                callback()
+            callback()

@@ -1428,6 +1428,20 @@ async def test_closing_grants_what_keeps_a_job_from_ending_its_time_of_grace():
     assert path(job) == [STARTED, REVOKED]
 
 
+async def test_hooks_that_fail_keep_no_job_from_being_revoked():
+    """What waits is revoked at once when the runner closes; observers hear of the hook."""
+    lifecycle = JOB_LIFECYCLE.derive("broken")
+
+    @lifecycle.after("revoke")
+    def broken(event):
+        raise RuntimeError
+
+    async with JobRunner(lifecycle=lifecycle) as runner:
+        job = await runner.submit(double, 1, after=[Job()])
+        await runner.aclose()
+    assert path(job) == [REVOKED]
+
+
 async def test_a_start_that_is_cut_short_after_the_commit_has_begun_an_attempt():
     """Its hooks run to their end; then the attempt is stopped before its work begins."""
     lifecycle, go_on, ran = cancellable("slow"), anyio.Event(), []
