@@ -27,7 +27,7 @@ from jobstate import (
     ReentrantTrigger,
     WrongThread,
 )
-from jobstate._loop import at_once, describe, finish, home, running_loop, task, waiter
+from jobstate._loop import at_once, call_soon, describe, finish, home, running_loop, task, waiter
 
 PENDING, STARTED, SUCCESS, FAILURE, RETRY, REVOKED = JobStatus
 
@@ -908,3 +908,9 @@ async def test_hooks_that_never_wait_are_told_too():
     with pytest.raises(HookFailed) as caught:
         await Job(lifecycle=lifecycle).start()
     assert [type(error) for error in caught.value.exceptions] == [ReentrantTrigger, OSError]
+
+
+def test_where_no_loop_runs_nothing_can_be_called():
+    """Whoever asks for that is told, and where it was."""
+    with pytest.raises(RuntimeError, match="where no event loop runs, nothing can be called"):
+        call_soon(home(), print)
