@@ -23,7 +23,7 @@ from ._loop import Thread, call_soon, describe, home, running_loop, waiter
 from ._portable import shown
 from ._run_errors import CommandFailed, UnsuitableWork
 from ._status import Cancellation, RevokeCause
-from .executors._ends import signal_name
+from .executors._ends import how_ended
 
 _R = TypeVar("_R")
 AnyFuture: TypeAlias = asyncio.Future[_R] | concurrent.futures.Future[_R]
@@ -154,8 +154,7 @@ class _Process(Foreign):
         if asked is not None:
             return _revoked(asked)
         assert code is not None
-        exit_code, by = (None, signal_name(-code)) if code < 0 else (code, None)
-        error = CommandFailed(self._command(), exit_code, by, None)
+        error = CommandFailed(self._command(), *how_ended(code), None)
         return "fail", {"error": error, "extras": error.extras}
 
     def stop(self, reason: str) -> Cancellation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -434,7 +433,7 @@ def _units(resources: Mapping[str, int], asker: str) -> dict[str, int]:
 
 def _named(function: Any) -> str:
     if isinstance(function, Command):
-        return shlex.join(function.argv)
+        return str(function)
     inner = function
     while hasattr(inner, "func"):
         inner = inner.func  # of a partial

@@ -43,6 +43,11 @@ def send_to_group(leader: int, number: int) -> None:
         os.killpg(leader, number)
 
 
+def how_ended(code: int) -> tuple[int | None, str | None]:
+    """Return the exit code, or else the name of the signal, that a process's return code tells."""
+    return (None, signal_name(-code)) if code < 0 else (code, None)
+
+
 def signal_name(number: int) -> str:
     """Return a signal's name, such as ``SIGKILL``."""
     try:

@@ -26,7 +26,7 @@ from .._attempt import Attempt
 from .._command import Command, CommandResult
 from .._errors import ReportRefused
 from .._run_errors import CommandFailed, StopRequested, UnsuitableWork
-from ._ends import send_to_group, signal_name
+from ._ends import how_ended, send_to_group
 from ._plain import work_name
 from ._watchdog import Watchdog
 
@@ -165,8 +165,7 @@ def _result(command: Command, code: int, output: _Output, attempt: Attempt) -> C
         del error  # or it would hold itself
     if code in command.success:
         return CommandResult(code, output.text())
-    exit_code, by = (None, signal_name(-code)) if code < 0 else (code, None)
-    failed = CommandFailed(command.argv, exit_code, by, output.text())
+    failed = CommandFailed(command.argv, *how_ended(code), output.text())
     if attempt.stop_requested:
         stopped = StopRequested(attempt.id, attempt.stop_reason)
         stopped.extras = failed.extras
