@@ -42,7 +42,7 @@ class Dispatch:
     def __init__(self, free: Demand, grace: float, random: Random) -> None:
         self._line: Line[Work] = Line(free)
         self._timers = Timers(self.wake)
-        self._attempts = Attempts(self, self._timers, grace, random)
+        self.attempts = Attempts(self, self._timers, grace, random)
         self._arrivals = count()
         self._works: dict[str, Work] = {}
         self._closing: Stop | None = None
@@ -84,7 +84,7 @@ class Dispatch:
         work = self.work_of(job)
         if work is None:
             return await job._revoke_for_user(reason)
-        return await self._attempts.cancel(work, reason)
+        return await self.attempts.cancel(work, reason)
 
     # --- what happens to jobs ---
 
@@ -99,7 +99,7 @@ class Dispatch:
             work.started_by = task()
         running = work.running
         if running is not None and not running.over and job._state.rests:
-            self._attempts.stop(work, running, Stop(MOVED, f"the job is {job.status}"))
+            self.attempts.stop(work, running, Stop(MOVED, f"the job is {job.status}"))
         if job._state.final:
             self._forget(work)
         else:
@@ -181,10 +181,10 @@ class Dispatch:
         if work.starting is not None:
             work.starting.cancel()
         elif work.running is not None and not work.running.over:
-            self._attempts.stop(work, work.running, stop)
+            self.attempts.stop(work, work.running, stop)
         else:
             if work.running is not None:
-                self._attempts.cut_short(work.running)
+                self.attempts.cut_short(work.running)
             self._leave_line(work)
             self._revoke_soon(work.job, stop)
 
@@ -202,7 +202,7 @@ class Dispatch:
     def close(self, reason: str) -> None:
         """Start nothing more: stop what runs, and revoke what waits; again does no harm."""
         self._closing = stop = self._closing or Stop(SHUTDOWN, reason, RevokeCause.SHUTDOWN)
-        self._attempts.stop_all(stop)
+        self.attempts.stop_all(stop)
         for work in list(self._works.values()):
             self._end(work, stop)
 
@@ -215,14 +215,9 @@ class Dispatch:
         except Exception:  # whatever it is, it is not to keep the others from ending
             self.start_soon(revoke, job, None, stop)
 
-    @property
-    def attempts(self) -> Attempts:
-        """The attempts at the work of its jobs."""
-        return self._attempts
-
     async def until_idle(self) -> None:
         """Return once all jobs have ended, and all attempts: also those that were left behind."""
-        while (self._works or self._attempts.running) and not self._stopped:
+        while (self._works or self.attempts.running) and not self._stopped:
             await self._next_end()
 
     async def until_ended(self) -> None:
@@ -232,7 +227,7 @@ class Dispatch:
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._works) or not all(one.over for one in self._attempts.running)
+        return bool(self._works) or not all(one.over for one in self.attempts.running)
 
     async def _next_end(self) -> None:
         end = waiter(running_loop())
@@ -273,14 +268,14 @@ class Dispatch:
                 tasks.start_soon(self._do, *self._to_start.popleft())
             while self._closing is None and (work := self._line.next()) is not None:
                 work.place, work.starting = None, anyio.CancelScope()
-                work.context.run(tasks.start_soon, self._do, self._attempts.make, work)
+                work.context.run(tasks.start_soon, self._do, self.attempts.make, work)
                 if running_loop() is None:
                     await checkpoint()  # Trio would start several in any order
             if not self._works:
                 self._tell_end()
             over = self._stopping or self._interrupt is not None
             if over and not (self._is_busy or self._to_start):
-                self._attempts.leave()
+                self.attempts.leave()
                 return
             try:
                 due = self._timers.next
@@ -294,7 +289,7 @@ class Dispatch:
             except BaseException as error:  # an interrupt, or the task's own cancel()
                 self.interrupted(error)
                 if tasks.cancel_scope.cancel_called or is_by_scope(error):
-                    self._attempts.leave()
+                    self.attempts.leave()
                     raise
 
     async def _do(self, function: Callable[..., Any], *args: Any) -> None:
@@ -302,7 +297,7 @@ class Dispatch:
         try:
             await function(*args)
         except anyio.get_cancelled_exc_class():  # by the task's own cancel(), and by nothing else
-            if function != self._attempts.make:
+            if function != self.attempts.make:
                 self.start_soon(function, *args)  # or the job would not be moved
         except BaseException as error:
             self.interrupted(error)
@@ -311,7 +306,7 @@ class Dispatch:
         """Close, grant nobody any more time, and have *error* raised once all jobs have ended."""
         self._interrupt = self._interrupt or error
         self.close("interrupted")
-        self._attempts.hurry()
+        self.attempts.hurry()
         self.wake()
 
     def stop(self) -> None:

@@ -189,7 +189,7 @@ def shutdown_forgets_who_waits(monkeypatch):
     def close(self, reason):
         if self._closing is None:
             self._closing = stop = Stop(SHUTDOWN, reason, RevokeCause.SHUTDOWN)
-            self._attempts.stop_all(stop)
+            self.attempts.stop_all(stop)
 
     monkeypatch.setattr(_dispatch.Dispatch, "close", close)
 
