@@ -62,6 +62,8 @@ from ._run_errors import (
 from ._runner import JobRunner, SubmitOptions
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
+from ._store_errors import CorruptRecord, NewerFormat, Unstorable
+from ._stored import Entry, JobRecord, Kept, StoredJob
 from ._table import TransitionEvent
 from ._threadsafe import ThreadsafeJob
 from ._waiting import Changes
@@ -82,11 +84,13 @@ __all__ = [
     "Command",
     "CommandFailed",
     "CommandResult",
+    "CorruptRecord",
     "CurrentJob",
     "DependencyCycle",
     "DependencyFailed",
     "DuplicateJob",
     "EdgeInfo",
+    "Entry",
     "ErrorInfo",
     "GuardRefused",
     "HookFailed",
@@ -97,6 +101,7 @@ __all__ = [
     "JobAbandoned",
     "JobFailed",
     "JobNotFound",
+    "JobRecord",
     "JobRevoked",
     "JobRunner",
     "JobStateError",
@@ -104,9 +109,11 @@ __all__ = [
     "JobUnfinished",
     "Jobs",
     "JobsClosed",
+    "Kept",
     "Lifecycle",
     "LifecycleSealed",
     "LoopEnded",
+    "NewerFormat",
     "NoCurrentJob",
     "NoLoopYet",
     "NothingToDefer",
@@ -124,6 +131,7 @@ __all__ = [
     "Snapshot",
     "StillRunning",
     "StopRequested",
+    "StoredJob",
     "StructlogObserver",
     "SubmitOptions",
     "ThreadsafeJob",
@@ -133,6 +141,7 @@ __all__ = [
     "UnknownStatus",
     "UnknownTrigger",
     "Unreachable",
+    "Unstorable",
     "UnsuitableResult",
     "UnsuitableWork",
     "UnsupportedDefinition",

@@ -21,6 +21,7 @@ from structlog.testing import capture_logs
 import jobstate
 import jobstate.abc
 import jobstate.executors
+import jobstate.stores
 import jobstate.testing
 from jobstate import (
     JOB_LIFECYCLE,
@@ -247,6 +248,7 @@ PUBLIC = [
     *(f"jobstate.{name}" for name in jobstate.__all__),
     *(f"jobstate.testing.{name}" for name in jobstate.testing.__all__),
     *(f"jobstate.executors.{name}" for name in jobstate.executors.__all__),
+    *(f"jobstate.stores.{name}" for name in jobstate.stores.__all__),
     *(
         f"jobstate.abc.{name}"
         for name, value in vars(jobstate.abc).items()
@@ -302,7 +304,7 @@ def test_error_is_on_its_page(name):
 def test_errors_are_grouped_as_in_the_package():
     """The page has the groups of the package's own pages, with the same errors in each."""
     groups = {}
-    for page in ("jobstate._errors", "jobstate._run_errors"):
+    for page in ("jobstate._errors", "jobstate._run_errors", "jobstate._store_errors"):
         source = inspect.getsource(sys.modules[page])
         for group in re.split(r"^# --- ", source, flags=re.MULTILINE)[1:]:
             classes = re.findall(r"^class ([A-Z]\w+)", group, re.MULTILINE)

@@ -18,6 +18,7 @@ from jobstate import (
     CallbackNotFound,
     ChangesLost,
     CommandFailed,
+    CorruptRecord,
     DependencyCycle,
     DependencyFailed,
     DuplicateJob,
@@ -37,6 +38,7 @@ from jobstate import (
     JobUnfinished,
     LifecycleSealed,
     LoopEnded,
+    NewerFormat,
     NoCurrentJob,
     NoLoopYet,
     NothingToDefer,
@@ -54,6 +56,7 @@ from jobstate import (
     UnknownStatus,
     UnknownTrigger,
     Unreachable,
+    Unstorable,
     UnsuitableResult,
     UnsuitableWork,
     UnsupportedDefinition,
@@ -62,6 +65,7 @@ from jobstate import (
     WrongThread,
     _errors,
     _run_errors,
+    _store_errors,
 )
 
 
@@ -338,6 +342,19 @@ SENTENCES: list[tuple[JobStateError, str]] = [
         "this code is not the work of any job: current_job() is for what a JobRunner runs; in a "
         "thread of one's own, run it in a copy of the work's contextvars",
     ),
+    (
+        Unstorable("j1", "result.rows[3]", "datetime is not JSON"),
+        "job j1 cannot be stored: result.rows[3]: datetime is not JSON",
+    ),
+    (
+        CorruptRecord("version", "'two' cannot stand there"),
+        "a stored record cannot be read: version: 'two' cannot stand there",
+    ),
+    (
+        NewerFormat("a stored record", 2, 1),
+        "a stored record is of format 2, and this release of jobstate knows formats up to 1: "
+        "use a later release",
+    ),
 ]
 
 # It is no ordinary exception, and of no family: the work that it is raised in lets it pass.
@@ -358,6 +375,7 @@ ALSO = {
     AttemptTimedOut: TimeoutError,
     BadArgument: TypeError,
     CallbackNotFound: AttributeError,
+    CorruptRecord: ValueError,
     DependencyCycle: ValueError,
     DuplicateJob: ValueError,
     HookFailed: ExceptionGroup,
@@ -370,6 +388,7 @@ ALSO = {
     StillRunning: TimeoutError,
     UnknownStatus: ValueError,
     UnknownTrigger: AttributeError,
+    Unstorable: ValueError,
     UnsuitableResult: TypeError,
     UnsuitableWork: TypeError,
     UnsupportedDefinition: ValueError,
@@ -380,7 +399,7 @@ def defined():
     """Return every error class that the pages of errors define."""
     return {
         each
-        for page in (_errors, _run_errors)
+        for page in (_errors, _run_errors, _store_errors)
         for each in vars(page).values()
         if inspect.isclass(each)
         and issubclass(each, Exception)

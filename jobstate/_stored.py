@@ -1,0 +1,104 @@
+"""What a store keeps of a job: how it began, each transition, and its last progress.
+
+A store gives each thing that it keeps a *position*, which rises with every one, whichever job it is
+of. So one number says how far somebody has read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from ._arguments import UNSET
+from ._ids import new_id
+from ._records import Progress, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """How a job began: what is true of it from its first moment on."""
+
+    id: str
+    timestamp: float
+    """When it was made, in POSIX seconds."""
+
+    name: str = ""
+    lifecycle: str = "job"
+    """The name of the lifecycle that it follows."""
+
+    status: str = "PENDING"
+    """The name of the status that it was made in."""
+
+    max_attempts: int | None = 3
+    info: Mapping[str, Any] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    data: Any = None
+    """What whoever runs the job has to know; JSON that a store does not look into."""
+
+    append_id: str = field(default_factory=new_id)
+    """Tells this from another's attempt to write the same; see `Entry.append_id`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A transition in the journal of a job, with all that it left on the job."""
+
+    transition: Transition[Any]
+    """Its statuses are names, once it comes out of a store."""
+
+    final: bool = False
+    """Whether the job has ended with it."""
+
+    result: Any = UNSET
+    """What the work gave, where the trigger was given a result; it may be ``None``."""
+
+    extras: Mapping[str, Any] | None = None
+    """Details that were added to the job's."""
+
+    append_id: str = field(default_factory=new_id)
+    """Unique for each thing written: what is repeated with the same one was there already."""
+
+
+Record: TypeAlias = JobRecord | Entry | Progress
+"""One thing that a store keeps."""
+
+
+class Kept(NamedTuple):
+    """One thing that a store keeps, with its position."""
+
+    position: int
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """All that a store keeps of one job, at one moment."""
+
+    job: JobRecord
+    entries: tuple[Entry, ...]
+    """Its whole journal, in order."""
+
+    progress: Progress | None
+    """What was reported last."""
+
+    created: int
+    """The position of `job`."""
+
+    position: int
+    """The highest position of what is here: follow on from it, and nothing is missed."""
+
+    @property
+    def version(self) -> int:
+        """How many transitions were committed so far."""
+        return len(self.entries)
+
+    @property
+    def status(self) -> str:
+        """The name of the status in which the job stands."""
+        return self.entries[-1].transition.dest if self.entries else self.job.status
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended."""
+        return bool(self.entries) and self.entries[-1].final
