@@ -62,7 +62,16 @@ from ._run_errors import (
 from ._runner import JobRunner, SubmitOptions
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
-from ._store_errors import CorruptRecord, NewerFormat, Unstorable
+from ._store_errors import (
+    CorruptRecord,
+    ForeignStore,
+    NewerFormat,
+    StaleVersion,
+    StoreBroken,
+    StoreBusy,
+    StoreClosed,
+    Unstorable,
+)
 from ._stored import Entry, JobRecord, Kept, StoredJob
 from ._table import TransitionEvent
 from ._threadsafe import ThreadsafeJob
@@ -92,6 +101,7 @@ __all__ = [
     "EdgeInfo",
     "Entry",
     "ErrorInfo",
+    "ForeignStore",
     "GuardRefused",
     "HookFailed",
     "ImpossibleDemand",
@@ -129,8 +139,12 @@ __all__ = [
     "RevokeCause",
     "RunnerClosed",
     "Snapshot",
+    "StaleVersion",
     "StillRunning",
     "StopRequested",
+    "StoreBroken",
+    "StoreBusy",
+    "StoreClosed",
     "StoredJob",
     "StructlogObserver",
     "SubmitOptions",

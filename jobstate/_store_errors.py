@@ -4,6 +4,68 @@ from __future__ import annotations
 
 from ._errors import JobStateError
 
+# --- stores ---------------------------------------------------------------------------------
+
+
+class StaleVersion(JobStateError):
+    """Somebody else has moved the job meanwhile; nothing was written."""
+
+    def __init__(self, job_id: str, expected: int, actual: int) -> None:
+        self.job_id, self.expected, self.actual = job_id, expected, actual
+        super().__init__(job_id, expected, actual)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} is at version {self.actual}, not at {self.expected}"
+
+
+class StoreClosed(JobStateError):
+    """The store was closed on our side, so nothing can be asked of it, or waited for."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+        super().__init__(store)
+
+    def __str__(self) -> str:
+        return f"store {self.store} was closed"
+
+
+class StoreBroken(JobStateError):
+    """The world keeps the store from doing its part; the cause is attached, where there is one.
+
+    What was to be written may or may not be there, unless `problem` says more. It is safe to
+    repeat it with the same ``append_id``.
+    """
+
+    def __init__(self, store: str, problem: str) -> None:
+        self.store, self.problem = store, problem
+        super().__init__(store, problem)
+
+    def __str__(self) -> str:
+        return f"store {self.store}: {self.problem}"
+
+
+class StoreBusy(JobStateError, TimeoutError):
+    """Another program has kept the store locked for too long; nothing was written."""
+
+    def __init__(self, store: str, seconds: float) -> None:
+        self.store, self.seconds = store, seconds
+        super().__init__(store, seconds)
+
+    def __str__(self) -> str:
+        return f"store {self.store} was locked by another program for more than {self.seconds:g} s"
+
+
+class ForeignStore(JobStateError, ValueError):
+    """What is there is no store of this package, and was left as it is."""
+
+    def __init__(self, store: str, found: str) -> None:
+        self.store, self.found = store, found
+        super().__init__(store, found)
+
+    def __str__(self) -> str:
+        return f"{self.store} is no store of jobs, but {self.found}; it was left as it is"
+
+
 # --- what is stored -------------------------------------------------------------------------
 
 

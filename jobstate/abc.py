@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from ._errors import Refused
-from ._records import Transition
+from ._records import Progress, Transition
 from ._status import Cancellation
+from ._stored import Entry, JobRecord, Kept, StoredJob
 
 if TYPE_CHECKING:
     from ._attempt import Attempt
@@ -23,6 +27,156 @@ class Journal(Protocol):
         runs to its end, however the trigger's caller is cancelled. What it raises refuses the
         transition: then it must have written nothing, and the job stays as it was.
         """
+
+
+class Store(ABC):
+    """Keeps jobs: a journal for each, to which transitions are appended by compare-and-set.
+
+    Any number of processes may use one store, and any task or event loop of each. What is kept gets
+    a *position*, which rises with each thing, whichever job it is of; nobody sees it before all
+    that have a lower one. What has returned is kept, as safely as the store promises.
+
+    A call that is cancelled, or raises `StoreBroken`, may or may not have written. Every record has
+    an ``append_id``: repeating a call with the same record writes it if it is not there yet, and
+    otherwise returns as the first would have. Values are taken as they are when a call is made.
+
+    As an asynchronous context manager, a store is opened when the block is entered, where it is not
+    opened by its first use, and closed when it is left.
+
+    Raises, whatever is asked of it:
+        StoreClosed: the store was closed, or is while it waits.
+        StoreBroken: the world keeps the store from it; nobody is left waiting for what will not be.
+        StoreBusy: another program has locked it for too long.
+        ForeignStore, NewerFormat, CorruptRecord: what is there is not for this release to read.
+    """
+
+    @abstractmethod
+    async def create(self, job: JobRecord) -> int:
+        """Keep a new job, and return the position.
+
+        Raises:
+            DuplicateJob: another job of that id is there; it is left as it is.
+            Unstorable: something in it is no JSON, or too much.
+        """
+
+    @abstractmethod
+    async def append(self, entry: Entry, *, expected: int) -> int:
+        """Add a transition to its job's journal, if the job is still where the writer saw it.
+
+        Args:
+            entry: its transition's version is the next one.
+            expected: the job's version so far. Of several writers that expect the same version,
+                one writes and all others are refused.
+
+        Returns:
+            The position.
+
+        Raises:
+            StaleVersion: the job is at another version.
+            TransitionRefused: the job is at that version, and has ended.
+            JobNotFound: there is no such job.
+            BadArgument: *entry* is not the one that would follow.
+            Unstorable: something in it is no JSON, or too much.
+        """
+
+    @abstractmethod
+    async def report(self, progress: Progress) -> None:
+        """Keep the last progress of a job, in place of what was reported before.
+
+        Of two reports of one version the later call counts. A report of an earlier version than the
+        one kept is out of date, and dropped.
+
+        Raises:
+            StaleVersion: the job has not reached that version.
+            JobNotFound: there is no such job.
+            Unstorable: something in it is no JSON, or too much.
+        """
+
+    @abstractmethod
+    async def load(self, job_id: str) -> StoredJob:
+        """Return all that is kept of a job, as of one moment.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+
+    @abstractmethod
+    async def history(self, job_id: str, *, after: int = 0) -> Sequence[Entry]:
+        """Return the transitions of a job after version *after*, in order.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+
+    @abstractmethod
+    async def unfinished(self, *, after: int = 0) -> Sequence[StoredJob]:
+        """Return jobs that have not ended, in the order of their creation: the next page of them.
+
+        Args:
+            after: `StoredJob.created` of the last one of the page before. A job that is created or
+                ends meanwhile may or may not be on a page to come; all others are, once.
+
+        Returns:
+            Some of them; none once there are no more.
+        """
+
+    @abstractmethod
+    def follow(self, job_id: str | None = None, *, after: int = 0) -> Feed:
+        """Return a stream of what is kept after position *after*, and of what will be.
+
+        Args:
+            job_id: of this job, up to its end; of all jobs otherwise, and without an end.
+            after: a position, such as that of the last thing read before, or of what `load` gave.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the store, once what was asked of it is done; whoever follows is woken.
+
+        It can be closed from any state, and twice. If cancelled, the store closes all the same.
+        """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class Feed(Protocol):
+    """What a store keeps, by position, as it comes: see `Store.follow`.
+
+    An asynchronous context manager, and an iterator inside of it. Creations and transitions come
+    without a gap or a repetition, whichever process writes them, and whether or not it lives on;
+    of progress, the newest comes. Nobody polls: whoever writes, wakes. A slow reader delays nobody,
+    and holds a page at most. Waiting for the next thing can be cancelled, and nothing is missed.
+
+    Raises, when iterated:
+        JobNotFound: there is no such job.
+        StoreClosed: the store was closed.
+        StoreBroken, StoreBusy, CorruptRecord, NewerFormat: it could not be read; it can be tried
+            again, and goes on where it was.
+        anyio.ClosedResourceError: the block was not entered, or has been left.
+        anyio.BusyResourceError: another task is waiting for the next thing.
+    """
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> Kept: ...
 
 
 class Executor(Protocol):
