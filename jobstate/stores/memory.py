@@ -1,0 +1,177 @@
+"""A store that keeps jobs as long as the process lives: for tests, and to try things out."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice, takewhile
+from typing import cast
+
+from .._codec import decoded, encoded
+from .._errors import BadArgument, TransitionRefused
+from .._records import Progress
+from .._run_errors import DuplicateJob, JobNotFound
+from .._store_errors import StaleVersion, StoreClosed
+from .._stored import Entry, JobRecord, Kept, StoredJob
+from ..abc import Store
+from ._feeds import Feeds, Page, StoreFeed
+
+_PAGE = 64
+_Line = tuple[int, str]
+"""A position, and the JSON of what is kept there."""
+
+
+@dataclass(slots=True)
+class _Stored:
+    """One job: first how it began, then its journal; and which attempts have written each line."""
+
+    lines: list[_Line]
+    append_ids: list[str]
+    final: bool = False
+    progress: _Line | None = None
+    reported: int = 0
+
+
+class MemoryStore(Store):
+    """Keeps jobs in memory, and all that `jobstate.abc.Store` promises but that they outlive it.
+
+    It keeps JSON and gives back what that says, so that what works with it works with any store.
+    All of it is to be used in one thread.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, _Stored] = {}
+        self._unfinished: dict[str, None] = {}
+        self._log: list[_Line] = []
+        """Everything but progress."""
+
+        self._reports: dict[str, _Line] = {}
+        """The last progress of each job, by position."""
+
+        self._position = 0
+        self._feeds = Feeds(self._read)
+
+    def __repr__(self) -> str:
+        return f"<MemoryStore of {len(self._jobs):,} jobs>"
+
+    # --- writing ---
+
+    async def create(self, job: JobRecord) -> int:
+        """Keep a new job, and return the position; at once."""
+        self._check_open()
+        text = encoded(job)
+        there = self._jobs.get(job.id)
+        if there is not None:
+            if there.append_ids[0] == job.append_id:
+                return there.lines[0][0]
+            raise DuplicateJob(job.id, self._stored(job.id).status)
+        self._jobs[job.id] = _Stored([self._logged(text)], [job.append_id])
+        self._unfinished[job.id] = None
+        self._feeds.moved([job.id])
+        return self._position
+
+    async def append(self, entry: Entry, *, expected: int) -> int:
+        """Add a transition to its job's journal, and return the position; at once."""
+        self._check_open()
+        step, text = entry.transition, encoded(entry)
+        if step.version != expected + 1:
+            problem = f"after version {expected} comes no version {step.version}"
+            raise BadArgument(step.job_id, "append()", problem)
+        job = self._job(step.job_id)
+        if job.append_ids[step.version : step.version + 1] == [entry.append_id]:
+            return job.lines[step.version][0]
+        if len(job.lines) - 1 != expected:
+            raise StaleVersion(step.job_id, expected, len(job.lines) - 1)
+        if job.final:
+            raise TransitionRefused(step.job_id, step.source, step.trigger, ())
+        job.lines.append(self._logged(text))
+        job.append_ids.append(entry.append_id)
+        if entry.final:
+            job.final = True
+            del self._unfinished[step.job_id]
+        self._feeds.moved([step.job_id])
+        return self._position
+
+    async def report(self, progress: Progress) -> None:
+        """Keep the last progress of a job, at once."""
+        self._check_open()
+        text = encoded(progress)
+        job = self._job(progress.job_id)
+        if progress.version > len(job.lines) - 1:
+            raise StaleVersion(progress.job_id, progress.version, len(job.lines) - 1)
+        if progress.version >= job.reported:
+            self._position += 1
+            self._reports.pop(progress.job_id, None)
+            self._reports[progress.job_id] = job.progress = (self._position, text)
+            job.reported = progress.version
+            self._feeds.moved([progress.job_id])
+
+    # --- reading ---
+
+    async def load(self, job_id: str) -> StoredJob:
+        """Return all that is kept of a job, at once."""
+        self._check_open()
+        return self._stored(job_id)
+
+    async def history(self, job_id: str, *, after: int = 0) -> Sequence[Entry]:
+        """Return the transitions of a job after version *after*, at once."""
+        self._check_open()
+        return [cast(Entry, decoded(text)) for _, text in self._job(job_id).lines[after + 1 :]]
+
+    async def unfinished(self, *, after: int = 0) -> Sequence[StoredJob]:
+        """Return the next page of jobs that have not ended, at once."""
+        self._check_open()
+        left = (id for id in self._unfinished if self._jobs[id].lines[0][0] > after)
+        return [self._stored(job_id) for job_id in islice(left, _PAGE)]
+
+    def follow(self, job_id: str | None = None, *, after: int = 0) -> StoreFeed:
+        """Return a stream of what is kept after position *after*, and of what will be."""
+        return StoreFeed(self._feeds, job_id, after)
+
+    async def aclose(self) -> None:
+        """Close the store, at once."""
+        self._feeds.close(lambda: StoreClosed("in memory"))
+
+    # --- helpers ---
+
+    def _check_open(self) -> None:
+        self._feeds.check()
+
+    def _job(self, job_id: str) -> _Stored:
+        if job_id not in self._jobs:
+            raise JobNotFound(job_id, len(self._jobs))
+        return self._jobs[job_id]
+
+    def _stored(self, job_id: str) -> StoredJob:
+        job = self._job(job_id)
+        (created, first), *rest = job.lines
+        last = max(job.lines[-1][0], job.progress[0] if job.progress else 0)
+        return StoredJob(
+            cast(JobRecord, decoded(first)),
+            tuple(cast(Entry, decoded(text)) for _, text in rest),
+            cast(Progress, decoded(job.progress[1])) if job.progress else None,
+            created,
+            last,
+        )
+
+    def _logged(self, text: str) -> _Line:
+        self._position += 1
+        self._log.append((self._position, text))
+        return self._log[-1]
+
+    async def _read(self, job_id: str | None, after: int) -> Page:
+        """Return what a stream reads next."""
+        if job_id is None:
+            newest = reversed(self._reports.values())
+            lines, reports = self._log, list(takewhile(lambda line: line[0] > after, newest))
+        else:
+            job = self._job(job_id)
+            lines, reports = job.lines, [job.progress] if job.progress else []
+        start = bisect_right(lines, after, key=lambda line: line[0])
+        late = [line for line in reversed(reports) if line[0] > after]
+        found = list(islice(merge(islice(lines, start, None), late), _PAGE + 1))
+        kept = [Kept(position, decoded(text)) for position, text in found[:_PAGE]]
+        more = len(found) > _PAGE
+        return Page(kept, more, job_id is not None and job.final and not more)

@@ -1,0 +1,62 @@
+"""The checks that anybody's store can be put to: each is a plain async function."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from ..abc import Store
+from . import _store_durable as durable
+from . import _store_following as following
+from . import _store_writing as writing
+from ._store_durable import OpenStore
+
+StoreCheck: TypeAlias = Callable[[Store], Awaitable[None]]
+"""Returns, unless a store breaks a promise; it is given a new and empty one, which it may close."""
+
+DurableStoreCheck: TypeAlias = Callable[[OpenStore], Awaitable[None]]
+"""The same for what only several stores on one place can show: it is given what opens them."""
+
+STORE_CHECKS: tuple[StoreCheck, ...] = (
+    writing.check_job_is_kept,
+    writing.check_no_result_and_none_differ,
+    writing.check_unknown_job_is_told,
+    writing.check_history_begins_where_asked,
+    writing.check_ids_are_apart,
+    writing.check_unstorable_changes_nothing,
+    writing.check_values_are_taken_at_once,
+    writing.check_second_creation_is_refused,
+    writing.check_second_writer_is_told,
+    writing.check_of_many_writers_one_commits,
+    writing.check_entry_must_follow,
+    writing.check_nothing_follows_the_end,
+    writing.check_repetition_does_no_harm,
+    writing.check_same_values_by_another_are_refused,
+    writing.check_refusal_spares_its_neighbours,
+    writing.check_last_progress_counts,
+    writing.check_progress_of_the_future_is_refused,
+    writing.check_unfinished_are_found,
+    following.check_follower_misses_nothing,
+    following.check_follower_of_all_misses_nothing,
+    following.check_follower_goes_on_from_a_position,
+    following.check_follower_hears_of_its_job_alone,
+    following.check_following_an_ended_job_ends,
+    following.check_follower_hears_the_last_progress,
+    following.check_cancelled_follower_misses_nothing,
+    following.check_slow_follower_delays_nobody,
+    following.check_streams_are_for_one_reader,
+    following.check_closing_wakes_who_follows,
+    following.check_closed_store_says_so,
+    following.check_unused_store_closes,
+    following.check_what_was_asked_before_closing_is_answered,
+)
+"""What every store promises."""
+
+DURABLE_STORE_CHECKS: tuple[DurableStoreCheck, ...] = (
+    durable.check_jobs_outlive_a_store,
+    durable.check_lost_replies_outlive_a_store,
+    durable.check_of_two_stores_one_commits,
+    durable.check_another_store_follows,
+    durable.check_closing_one_store_spares_the_others,
+)
+"""What a store promises, besides, that outlives its process or is shared with others."""
