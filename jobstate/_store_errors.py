@@ -32,7 +32,7 @@ class StoreClosed(JobStateError):
 class StoreBroken(JobStateError):
     """The world keeps the store from doing its part; the cause is attached, where there is one.
 
-    What was to be written may or may not be there, unless `problem` says more. It is safe to
+    What was to be written may or may not be there, unless *problem* says more. It is safe to
     repeat it with the same ``append_id``.
     """
 
@@ -72,7 +72,7 @@ class ForeignStore(JobStateError, ValueError):
 class Unstorable(JobStateError, ValueError):
     """What was to be kept is no JSON, or too much of it; nothing was written.
 
-    `path` says where in the record it stands, as in ``result.rows[3]``.
+    *path* says where in the record it stands, as in ``result.rows[3]``.
     """
 
     def __init__(self, job_id: str, path: str, problem: str) -> None:

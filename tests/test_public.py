@@ -30,6 +30,7 @@ PAGES = [
     "jobstate.observability.structlog",
     "jobstate.stores",
     "jobstate.stores.memory",
+    "jobstate.stores.sqlite",
     "jobstate.testing",
 ]
 

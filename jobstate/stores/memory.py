@@ -163,6 +163,7 @@ class MemoryStore(Store):
 
     async def _read(self, job_id: str | None, after: int) -> Page:
         """Return what a stream reads next."""
+        final = job_id is not None and self._job(job_id).final
         if job_id is None:
             newest = reversed(self._reports.values())
             lines, reports = self._log, list(takewhile(lambda line: line[0] > after, newest))
@@ -174,4 +175,4 @@ class MemoryStore(Store):
         found = list(islice(merge(islice(lines, start, None), late), _PAGE + 1))
         kept = [Kept(position, decoded(text)) for position, text in found[:_PAGE]]
         more = len(found) > _PAGE
-        return Page(kept, more, job_id is not None and job.final and not more)
+        return Page(kept, more, final and not more)

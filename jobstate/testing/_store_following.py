@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 
 from .._records import Progress
 from .._store_errors import StoreClosed
-from .._stored import Entry, JobRecord, Kept
+from .._stored import Entry, JobRecord, Kept, Record
 from ..abc import Store
 from ._store_tools import (
     LONG,
@@ -37,10 +37,11 @@ async def check_follower_misses_nothing(store: Store) -> None:
             if version % 7 == 0:
                 await checkpoint()
 
+    records: list[Record] = []
     with patience():
         async with anyio.create_task_group() as tasks, store.follow("j1") as feed:
             tasks.start_soon(write)
-            records = [kept.record async for kept in feed]
+            records += [kept.record async for kept in feed]
     found = [record.transition.version for record in records if isinstance(record, Entry)]
     assert found == list(range(1, last + 1)), f"of 1 to {last} came {found}"
 

@@ -1,0 +1,228 @@
+"""A store in one SQLite file, for the processes of one machine: durable, and nothing to set up.
+
+One thread writes: it takes all that has piled up while it wrote before, commits it at once, and
+acknowledges nothing earlier. Another reads. Who follows is woken by whoever has committed, in this
+process or another (see `_doorbell`), and reads on for itself (see `_feeds`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal, Self, cast
+
+from .._codec import encoded
+from .._errors import BadArgument
+from .._records import Progress
+from .._store_errors import StoreClosed
+from .._stored import Entry, JobRecord, StoredJob
+from ..abc import Store
+from . import _sqlite_rows as rows
+from ._desk import Call, Desk
+from ._doorbell import Doorbell
+from ._feeds import Feeds, Page, StoreFeed
+from ._sqlite_file import File
+
+
+class SQLiteStore(Store):
+    """Keeps jobs in a SQLite file, which any processes of one machine may use at one time.
+
+    The file is made when the store is first used, for this user alone (mode 0600). Beside it are
+    SQLite's log, and a folder of sockets by which the processes wake each other. It must not be on
+    a network file system, and a store must not be used on both sides of a fork.
+
+    Args:
+        path: of the file. What is there already and no store is left as it is.
+        synchronous: with ``"FULL"``, what was acknowledged survives a power cut; with ``"NORMAL"``,
+            it survives the end of the process in whatever way, and a power cut may cost the last
+            commits; ``"EXTRA"`` is as FULL on file systems that forget new files.
+        patience: seconds to wait while another program has the file locked.
+
+    Raises:
+        ValueError: *synchronous* is none of these, or *path* names no file.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Literal["FULL", "NORMAL", "EXTRA"] = "FULL",
+        patience: float = 5.0,
+    ) -> None:
+        if synchronous not in ("FULL", "NORMAL", "EXTRA"):
+            raise ValueError(f"synchronous is FULL, NORMAL or EXTRA, not {synchronous!r}")
+        where = os.fspath(path)
+        if where in ("", ":memory:"):
+            raise ValueError(f"{where!r} names no file; MemoryStore keeps jobs in memory")
+        self._file = File(Path(os.path.realpath(where)), synchronous, patience)
+        self._feeds = Feeds(self._page)
+        self._lock = threading.Lock()
+        self._bell: Doorbell | None = None
+        self._threads = 0
+        self._heard: int | None = None
+        """How far the store had come when those who follow were woken last."""
+
+        self._looking = False
+        self._backstop_hits = 0
+        name = self._file.name
+        close = sqlite3.Connection.close
+        self._writer = Desk(
+            name, self._connect, self._write, close, self._left, self._file.shorten_log
+        )
+        self._reader = Desk(name, self._connect, self._serve, close, self._left)
+
+    def __repr__(self) -> str:
+        return f"<SQLiteStore {self._file.name}>"
+
+    @property
+    def backstop_hits(self) -> int:
+        """How often something was found for which nobody had rung: it should stay 0."""
+        return self._backstop_hits
+
+    # --- what is asked of it ---
+
+    async def create(self, job: JobRecord) -> int:
+        """Keep a new job, and return the position, once it is committed."""
+        self._feeds.check()
+        work = partial(rows.Writing.create, job=job, text=encoded(job))
+        return await self._writer.ask(work)
+
+    async def append(self, entry: Entry, *, expected: int) -> int:
+        """Add a transition to its job's journal, and return the position, once it is committed."""
+        self._feeds.check()
+        step, text = entry.transition, encoded(entry)
+        if step.version != expected + 1:
+            problem = f"after version {expected} comes no version {step.version}"
+            raise BadArgument(step.job_id, "append()", problem)
+        work = partial(rows.Writing.append, entry=entry, text=text, expected=expected)
+        return await self._writer.ask(work)
+
+    async def report(self, progress: Progress) -> None:
+        """Keep the last progress of a job, and return once it is committed."""
+        self._feeds.check()
+        work = partial(rows.Writing.report, progress=progress, text=encoded(progress))
+        await self._writer.ask(work)
+
+    async def load(self, job_id: str) -> StoredJob:
+        """Return all that is kept of a job, as of one moment."""
+        return await self._reader.ask(partial(rows.load, job_id=job_id))
+
+    async def history(self, job_id: str, *, after: int = 0) -> Sequence[Entry]:
+        """Return the transitions of a job after version *after*, in order."""
+        return await self._reader.ask(partial(rows.history, job_id=job_id, after=after))
+
+    async def unfinished(self, *, after: int = 0) -> Sequence[StoredJob]:
+        """Return the next page of jobs that have not ended, in the order of their creation."""
+        return await self._reader.ask(partial(rows.unfinished, after=after))
+
+    def follow(self, job_id: str | None = None, *, after: int = 0) -> StoreFeed:
+        """Return a stream of what is kept after position *after*, and of what will be."""
+        return StoreFeed(self._feeds, job_id, after)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._reader.ask(lambda connection: None)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    async def aclose(self) -> None:
+        """Close the store once all that was asked of it is committed, and its threads have ended.
+
+        That may take as long as another program keeps the file locked, up to `patience`.
+        """
+        self._close()
+        await self._writer.closed()
+        await self._reader.closed()
+
+    def _close(self) -> None:
+        self._feeds.close(partial(StoreClosed, self._file.name))
+        self._writer.close()
+        self._reader.close()
+
+    async def _page(self, job_id: str | None, after: int) -> Page:
+        return await self._reader.ask(partial(rows.page, job_id=job_id, after=after))
+
+    # --- in the threads ---
+
+    def _connect(self) -> sqlite3.Connection:
+        with self._lock:
+            self._threads += 1  # before all that can fail: `_left` is called in any case
+        connection = self._file.open()
+        try:
+            with self._lock, self._file.told():
+                if self._bell is None:
+                    bell = Doorbell(self._file.bells, self._rung, partial(self._rung, silent=True))
+                    bell.open()
+                    self._bell = bell
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _left(self) -> None:
+        """Hear that a thread has given up its connection; the last one takes the bell away."""
+        with self._lock:
+            self._threads -= 1
+            bell = None
+            if not self._threads:
+                bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.close()
+        self._lost()
+
+    def _write(self, connection: sqlite3.Connection, calls: list[Call]) -> None:
+        with self._file.told():
+            self._file.check_there()
+            answers = rows.write_all(connection, [call.work for call in calls])
+        for call, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, Exception):
+                call.error = self._file.error_of(answer)
+            else:
+                call.value = answer
+        cast(Doorbell, self._bell).ring()
+        self._rung()
+
+    def _serve(self, connection: sqlite3.Connection, calls: list[Call]) -> None:
+        for call in calls:
+            try:
+                with self._file.told():
+                    self._file.check_there()
+                    call.value = rows.at_one_moment(connection, call.work)
+            except Exception as error:
+                call.error = error
+                if call.waiter is None:
+                    self._lost()
+
+    # --- waking those who follow ---
+
+    def _rung(self, *, silent: bool = False) -> None:
+        """Hear that somebody may have written, or that nobody has said so for long."""
+        with self._lock:
+            if self._looking or not self._feeds:
+                if not self._feeds:
+                    self._heard = None
+                return
+            self._looking = True
+        self._reader.tell(partial(self._look, silent=silent))
+
+    def _look(self, connection: sqlite3.Connection, silent: bool) -> None:
+        """Wake those who follow what has moved."""
+        self._looking = False  # before looking: what comes meanwhile is looked at the next time
+        heard, jobs = self._heard, None
+        if heard is None:
+            self._heard = rows.position_of(connection)
+        else:
+            self._heard, jobs = rows.moved_since(connection, heard)
+            self._backstop_hits += silent and self._heard > heard
+        self._feeds.moved(jobs)
+
+    def _lost(self) -> None:
+        """Have all who follow look for themselves: they will be told what is wrong."""
+        self._looking, self._heard = False, None
+        self._feeds.moved(None)

@@ -1,0 +1,1055 @@
+"""The store in a SQLite file: what it promises, and what becomes of bad files and bad moments."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from jobstate import (
+    CorruptRecord,
+    ForeignStore,
+    NewerFormat,
+    StoreBroken,
+    StoreBusy,
+    StoreClosed,
+)
+from jobstate.stores import _desk, _doorbell, _sqlite_file, _sqlite_rows, decoded
+from jobstate.stores.sqlite import SQLiteStore
+from jobstate.testing import DURABLE_STORE_CHECKS, STORE_CHECKS
+from jobstate.testing import _store_tools as tools
+from jobstate.testing._store_tools import job_record, moved, next_of, step, versions_of
+
+pytestmark = pytest.mark.anyio
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where a store may be made."""
+    return tmp_path / "jobs.db"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(path):
+    """Fail a test that leaves a thread, or a bell, behind."""
+    yield
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if "jobs.db" in name or "bell" in name]
+    bells = path.with_name("jobs.db-bells")
+    left = os.listdir(bells) if bells.is_dir() else []
+    assert set(left) <= {".log", ".open"}
+
+
+@contextmanager
+def plain(path):
+    """A connection of another program to a file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+# --- promises -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", STORE_CHECKS, ids=lambda check: check.__name__)
+async def test_it_keeps_its_promises(check, path):
+    """What is promised of stores is true of the one in a file."""
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await check(store)
+    assert store.backstop_hits == 0
+
+
+@pytest.mark.parametrize("check", DURABLE_STORE_CHECKS, ids=lambda check: check.__name__)
+async def test_it_keeps_what_it_has_kept(check, path):
+    """What is promised of stores that outlive their process is true of it."""
+    await check(lambda: SQLiteStore(path, synchronous="NORMAL"))
+
+
+async def test_it_is_opened_by_its_first_use(path):
+    """Nothing is there before it is used, and it says what it is."""
+    store = SQLiteStore(path)
+    assert repr(store) == f"<SQLiteStore {path}>"
+    assert not path.exists()
+    await moved(store, 1)
+    await store.aclose()
+    assert path.exists()
+
+
+@pytest.mark.parametrize("wrong", ["", ":memory:"])
+def test_it_needs_a_file(wrong):
+    """What names no file is refused, with a word on what does without one."""
+    with pytest.raises(ValueError, match="MemoryStore"):
+        SQLiteStore(wrong)
+
+
+def test_how_safe_it_is_must_be_one_of_three(path):
+    """A store that forgets what it has acknowledged is none."""
+    with pytest.raises(ValueError, match="FULL, NORMAL or EXTRA, not 'OFF'"):
+        SQLiteStore(path, synchronous="OFF")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("synchronous", "number"), [("FULL", 2), ("NORMAL", 1), ("EXTRA", 3)])
+async def test_how_safe_it_is_is_told_to_sqlite(synchronous, number, path):
+    """Both connections are as safe as was asked, and keep a write-ahead log."""
+    async with SQLiteStore(path, synchronous=synchronous) as store:
+        reader = await store._reader.ask(lambda c: c.execute("PRAGMA synchronous").fetchone())
+        writer = await store._writer.ask(lambda w: w._run("PRAGMA synchronous").fetchone())
+        assert reader == writer == (number,)
+    with plain(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_the_file_is_for_its_user_alone(path):
+    """The file, its log and the folder of bells can be read by nobody else."""
+    before = os.umask(0)
+    try:
+        async with SQLiteStore(path) as store:
+            await moved(store, 1)
+            modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {
+        "jobs.db": 0o600,
+        "jobs.db-wal": 0o600,
+        "jobs.db-shm": 0o600,
+        "jobs.db-bells": 0o700,
+    }
+
+
+# --- stores that break a promise ------------------------------------------------------------
+
+
+def deaf(patch):
+    """Have nobody woken by another store."""
+    patch.setattr(_doorbell.Doorbell, "ring", lambda bell: None)
+
+
+def forgetful(patch):
+    """Have nobody's repetition recognised."""
+    patch.setattr(_sqlite_rows.Writing, "_append_id", lambda writing, number, version: "")
+
+
+def restarting(patch):
+    """Have positions begin anew with each group."""
+    patch.setattr(_sqlite_rows, "position_of", lambda connection: 100)
+
+
+def unconditional(patch):
+    """Have whoever comes last take the version."""
+
+    def append(self, entry, text, expected):
+        self._run("DELETE FROM kept WHERE version = ?", (entry.transition.version,))
+        self._run("UPDATE job SET version = ?, final = 0", (expected,))
+        return compare_and_set(self, entry, text, expected)
+
+    compare_and_set = _sqlite_rows.Writing.append
+    patch.setattr(_sqlite_rows.Writing, "append", append)
+
+
+def volatile(patch):
+    """Have what was acknowledged gone when the store is closed."""
+    close = SQLiteStore._close
+
+    def forget(store):
+        close(store)
+        store._file.path.unlink(missing_ok=True)
+
+    patch.setattr(SQLiteStore, "_close", forget)
+
+
+def contagious(patch):
+    """Have all stores closed with one."""
+    stores = []
+    init, close = SQLiteStore.__init__, SQLiteStore._close
+
+    def known(store, *args, **options):
+        init(store, *args, **options)
+        stores.append(store)
+
+    patch.setattr(SQLiteStore, "__init__", known)
+    patch.setattr(SQLiteStore, "_close", lambda store: [close(each) for each in stores])
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        (deaf, "check_another_store_follows"),
+        (forgetful, "check_lost_replies_outlive_a_store"),
+        (restarting, "check_jobs_outlive_a_store"),
+        (unconditional, "check_of_two_stores_one_commits"),
+        (volatile, "check_jobs_outlive_a_store"),
+        (contagious, "check_closing_one_store_spares_the_others"),
+    ],
+)
+async def test_a_faulty_store_is_caught(fault, check, path, monkeypatch):
+    """A store that breaks a promise about several stores fails the check of that promise."""
+    monkeypatch.setattr(tools, "PATIENCE", 1.0)
+    fault(monkeypatch)
+    (meant,) = (each for each in DURABLE_STORE_CHECKS if each.__name__ == check)
+    stores = []
+
+    def open_store():
+        stores.append(SQLiteStore(path, synchronous="NORMAL"))
+        return stores[-1]
+
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # an assertion, or an error
+        await meant(open_store)
+    assert not isinstance(caught.value, AttributeError)
+    monkeypatch.undo()
+    for store in stores:
+        await store.aclose()
+
+
+# --- one commit for many --------------------------------------------------------------------
+
+
+async def test_what_piles_up_is_committed_at_once(path, monkeypatch):
+    """While one commit is under way, all that comes waits for the next one, together."""
+    groups = []
+    write_all = _sqlite_rows.write_all
+
+    def counted(connection, works):
+        groups.append(len(works))
+        return write_all(connection, works)
+
+    monkeypatch.setattr(_sqlite_rows, "write_all", counted)
+    async with SQLiteStore(path) as store, anyio.create_task_group() as tasks:
+        for number in range(200):
+            tasks.start_soon(store.create, job_record(f"n{number}"))
+    assert sum(groups) == 200
+    assert len(groups) < 20
+
+
+async def test_nothing_is_acknowledged_before_it_is_committed(path):
+    """Whoever is told that something is kept finds it there, with any other program."""
+    async with SQLiteStore(path) as store:
+        await store.create(job_record())
+        with plain(path) as other:
+            for version in range(1, 20):
+                await store.append(step(version), expected=version - 1)
+                seen = other.execute("SELECT version FROM job").fetchone()
+                assert seen == (version,)
+
+
+async def test_a_commit_that_fails_is_told_to_all_it_was_for(path, monkeypatch):
+    """Nobody is told that something was written where the commit has failed, and nothing is."""
+    async with SQLiteStore(path) as store:
+        await store.create(job_record("first"))
+        failing = [True]
+        begin = _sqlite_file.transaction
+
+        @contextmanager
+        def broken(connection):
+            with begin(connection):
+                yield
+                if failing:
+                    raise sqlite3.OperationalError("jam")
+
+        monkeypatch.setattr(_sqlite_rows, "transaction", broken)
+        errors = []
+
+        async def create(number):
+            with pytest.raises(StoreBroken, match=r"SQLite has failed \(jam\)") as caught:
+                await store.create(job_record(f"n{number}"))
+            errors.append(caught.value)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(5):
+                tasks.start_soon(create, number)
+        assert len(set(map(id, errors))) == 5
+        assert all(isinstance(error.__cause__, sqlite3.OperationalError) for error in errors)
+        failing.clear()
+        assert len(await store.unfinished()) == 1
+        assert await store.create(job_record("n1")) == 2
+
+
+async def test_what_the_file_refuses_spares_its_neighbours(path, monkeypatch):
+    """Where a constraint of the file is broken, the others of the group are written."""
+    create = _sqlite_rows.Writing.create
+
+    def hostile(self, job, text):
+        position = create(self, job, text)
+        if job.id == "bad":
+            self._run("UPDATE job SET final = 7 WHERE id = 'bad'")
+        return position
+
+    monkeypatch.setattr(_sqlite_rows.Writing, "create", hostile)
+    async with SQLiteStore(path) as store:
+        async with anyio.create_task_group() as tasks:
+            for name in ("a", "b"):
+                tasks.start_soon(store.create, job_record(name))
+            with pytest.raises(StoreBroken, match="CHECK"):
+                await store.create(job_record("bad"))
+        assert sorted(stored.job.id for stored in await store.unfinished()) == ["a", "b"]
+
+
+async def test_a_cancelled_call_is_done_all_the_same(path):
+    """Who gives up waiting may find that it was written, and can say so again."""
+    async with SQLiteStore(path) as store:
+        job = job_record()
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await store.create(job)
+        assert scope.cancelled_caught
+        assert await store.create(job) == (await store.load("j1")).created
+
+
+async def test_a_long_log_is_shortened(path, monkeypatch):
+    """The write-ahead log does not grow with all that is ever written."""
+    monkeypatch.setattr(_sqlite_file, "_LONG_LOG", 100_000)
+    log = path.with_name("jobs.db-wal")
+    sizes = []
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await store.create(job_record())
+        for version in range(1, 150):
+            await store.append(step(version), expected=version - 1)
+            sizes.append(log.stat().st_size)
+        await store.load("j1")
+    assert max(sizes) < 400_000
+    assert sizes != sorted(sizes)
+
+
+async def test_a_log_that_another_shortens_is_left_to_it(path, monkeypatch):
+    """Where another process holds the lock, or reads, the log grows on, and nothing fails."""
+    monkeypatch.setattr(_sqlite_file, "_LONG_LOG", 0)
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await store.create(job_record())
+        await store.append(step(1), expected=0)
+        lock = os.open(path.parent / "jobs.db-bells" / ".log", os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        await store.append(step(2), expected=1)
+        await store.append(step(3), expected=2)
+        assert path.with_name("jobs.db-wal").stat().st_size > 0
+        os.close(lock)
+        assert (await store.load("j1")).version == 3
+
+
+# --- bad files ------------------------------------------------------------------------------
+
+
+async def refused(path, error):
+    """Return what a store says that cannot be opened; it has no thread, and may be closed."""
+    store = SQLiteStore(path, patience=0.01)
+    with pytest.raises(error) as caught:
+        async with store:
+            pass  # pragma: no cover
+    with pytest.raises(StoreClosed):
+        await store.load("j1")
+    await store.aclose()
+    return caught.value
+
+
+def snapshot(folder):
+    """Return every file of a folder with its bytes."""
+    return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
+
+
+def text_file(path):
+    """Make a file that is no database."""
+    path.write_text("Dear diary, " * 100)
+
+
+def other_database(path):
+    """Make a database of another program."""
+    with plain(path) as connection:
+        connection.execute("CREATE TABLE job (id TEXT)")
+
+
+def marked_database(path):
+    """Make a database that another program has marked as its own."""
+    with plain(path) as connection:
+        connection.execute("PRAGMA application_id=7")
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (text_file, "a file that is no SQLite database"),
+        (other_database, "a database of another program"),
+        (marked_database, "a database of another program"),
+    ],
+)
+async def test_what_is_no_store_is_left_as_it_is(make, found, path):
+    """A file of another kind is refused, and not a byte of it is changed, or put beside it."""
+    make(path)
+    before = snapshot(path.parent)
+    error = await refused(path, ForeignStore)
+    assert (error.store, error.found) == (str(path), found)
+    assert snapshot(path.parent) == before
+    assert [each.name for each in path.parent.iterdir()] == ["jobs.db"]
+
+
+async def test_a_later_format_is_left_as_it_is(path):
+    """The file of a later release is refused, and not a byte of it is changed."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 1)
+    with plain(path) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("PRAGMA user_version=99")
+    before = path.read_bytes()
+    error = await refused(path, NewerFormat)
+    assert (error.found, error.known) == (99, 1)
+    assert path.read_bytes() == before
+
+
+async def test_a_folder_is_no_store(path):
+    """A folder in its place is refused with a word on what it is."""
+    path.mkdir()
+    assert (await refused(path, ForeignStore)).found == "something that is no file"
+
+
+async def test_a_missing_folder_is_told(path):
+    """No folders are made for a store."""
+    error = await refused(path.parent / "nowhere" / "jobs.db", StoreBroken)
+    assert error.problem == "No such file or directory"
+    assert isinstance(error.__cause__, FileNotFoundError)
+
+
+async def test_an_empty_file_becomes_a_store(path):
+    """A process that died as it made the file leaves an empty one, which the next makes a store."""
+    path.touch(0o600)
+    async with SQLiteStore(path) as store:
+        await moved(store, 1)
+
+
+def test_a_file_that_becomes_a_store_as_it_is_looked_at_is_none_of_others(path, monkeypatch):
+    """What is found out about a file is true of one moment, whoever makes it a store meanwhile."""
+    value, looked = _sqlite_file._value, []
+
+    def slow(connection, statement):
+        found = value(connection, statement)
+        if not looked:
+            looked.append(statement)
+            with suppress(StoreBusy):
+                _sqlite_file.File(path, "FULL", 0.01).open().close()
+        return found
+
+    monkeypatch.setattr(_sqlite_file, "_value", slow)
+    _sqlite_file.File(path, "FULL", 5).open().close()
+    assert looked == ["PRAGMA application_id"]
+
+
+async def test_a_damaged_file_is_told(path):
+    """Pages of zeros are not taken for the end of the list of jobs."""
+    async with SQLiteStore(path) as store:
+        for number in range(200):
+            await store.create(job_record(f"n{number}"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
+    async with SQLiteStore(path) as store:
+        for call in (lambda: store.load("n1"), lambda: store.create(job_record("n200"))):
+            with pytest.raises(StoreBroken, match="it is damaged"):
+                await call()
+
+
+async def test_a_damaged_record_is_told(path):
+    """A record that nobody of us has written is refused, and the others can be read."""
+    async with SQLiteStore(path) as store:
+        await store.create(job_record("good"))
+        await store.create(job_record("bad"))
+        with plain(path) as other:
+            other.execute("UPDATE kept SET record = replace(record, '1.5', '7.5') WHERE job = 2")
+        with pytest.raises(CorruptRecord, match="it has changed since it was written"):
+            await store.load("bad")
+        with plain(path) as other:
+            other.execute("UPDATE kept SET record = x'00' WHERE job = 2")
+        with pytest.raises(CorruptRecord, match="it has changed since it was written"):
+            await store.load("bad")
+        assert (await store.load("good")).job.id == "good"
+        async with store.follow("bad") as feed:
+            with pytest.raises(CorruptRecord):
+                await next_of(feed)
+
+
+async def test_a_journal_with_a_gap_is_told(path):
+    """A job whose journal has lost a part is not taken for a shorter one."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 3)
+        with plain(path) as other:
+            other.execute("DELETE FROM kept WHERE version = 2")
+        with pytest.raises(CorruptRecord, match="of versions 0 to 3 there are 0, 1, 3"):
+            await store.load("j1")
+
+
+async def test_a_locked_file_is_told(path):
+    """Who cannot write because another program does is told so after a while, and can try again."""
+    async with SQLiteStore(path, patience=0.01) as store:
+        await store.create(job_record())
+        with plain(path) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreBusy) as caught:
+                await store.append(step(1), expected=0)
+            assert (caught.value.store, caught.value.seconds) == (str(path), 0.01)
+            assert (await store.load("j1")).version == 0  # who reads need not wait
+            other.execute("ROLLBACK")
+        await store.append(step(1), expected=0)
+
+
+async def test_a_full_disk_is_told(path):
+    """What does not fit is refused, what was written before is there, and later it goes on."""
+    async with SQLiteStore(path) as store:
+        await store.create(job_record())
+
+        def limit(pages):
+            return lambda writing: writing._run(f"PRAGMA max_page_count={pages}").fetchone()
+
+        await store._writer.ask(limit(1))
+        with pytest.raises(StoreBroken, match="the disk is full"):
+            for version in range(1, 50):
+                await store.append(step(version, result="x" * 9000), expected=version - 1)
+        there = (await store.load("j1")).version
+        await store._writer.ask(limit(10_000))
+        await store.append(step(there + 1), expected=there)
+        assert (await store.load("j1")).version == there + 1
+
+
+async def test_a_file_that_has_gone_is_told(path):
+    """Nothing is written to a file that nobody will find again, and those who follow hear of it."""
+    async with SQLiteStore(path) as store:
+        await store.create(job_record())
+        async with store.follow("j1") as feed:
+            await next_of(feed)
+            path.rename(path.with_name("elsewhere"))
+            with pytest.raises(StoreBroken, match="the file has gone"):
+                await store.append(step(1), expected=0)
+            path.touch()
+            with pytest.raises(StoreBroken, match="the file was replaced"):
+                await store.append(step(1), expected=0)
+            store._rung()
+            with pytest.raises(StoreBroken, match="the file was replaced"):
+                await next_of(feed)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (sqlite3.SQLITE_READONLY, "it can be read only"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, "it can be read only"),
+        (sqlite3.SQLITE_PERM, "it may not be opened"),
+        (sqlite3.SQLITE_CANTOPEN, "it cannot be opened"),
+        (sqlite3.SQLITE_FULL, "the disk is full"),
+        (sqlite3.SQLITE_IOERR_FSYNC, "the system cannot read or write it"),
+        (sqlite3.SQLITE_NOMEM, "SQLite has failed"),
+    ],
+)
+def test_each_error_has_its_words(code, said, path):
+    """What SQLite calls by a number is told in words."""
+    error = sqlite3.OperationalError("x")
+    error.sqlite_errorcode = code
+    told = _sqlite_file.File(path, "FULL", 1).error_of(error)
+    assert isinstance(told, StoreBroken)
+    assert said in str(told)
+
+
+async def test_a_file_that_can_be_read_only_is_told(path, monkeypatch):
+    """A store that cannot be written is refused when it is opened."""
+    path.touch()
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda name, **more: connect(name.replace("=rw", "=ro"), **more)
+    )
+    error = await refused(path, StoreBroken)
+    assert "it can be read only" in error.problem
+
+
+async def test_a_log_that_cannot_be_is_told(path, monkeypatch):
+    """Where SQLite does not keep a write-ahead log, the store is refused."""
+    value = _sqlite_file._value
+    monkeypatch.setattr(
+        _sqlite_file, "_value", lambda c, s: "delete" if "journal_mode" in s else value(c, s)
+    )
+    error = await refused(path, StoreBroken)
+    assert error.problem == "there is no write-ahead log, but 'delete' in its place"
+
+
+# --- formats --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", sorted(GOLDEN.glob("*.db")), ids=lambda path: path.stem)
+async def test_files_of_each_release_are_read(kept, path):
+    """The file of an earlier release is brought up to date, and has all that it had."""
+    shutil.copy(kept, path)
+    lines = (GOLDEN / f"{kept.stem}.jsonl").read_text(encoding="utf-8").splitlines()
+    due = [decoded(line) for line in lines]
+    async with SQLiteStore(path) as store:
+        async with store.follow() as feed:
+            found = [(await next_of(feed)).record for _ in due]
+        assert sorted(map(repr, found)) == sorted(map(repr, due))
+        await store.create(job_record())
+
+
+def test_the_first_release_has_its_file():
+    """The file that later releases have to read is there."""
+    assert (GOLDEN / "0.1.0.db").is_file()
+
+
+async def test_a_file_is_brought_up_to_date(path, monkeypatch):
+    """Each step that a later release adds is done once, and what was kept stays."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 2)
+        before = await store.load("j1")
+    later = (("ALTER TABLE job ADD COLUMN colour TEXT",), ("CREATE TABLE more (x)",))
+    monkeypatch.setattr(_sqlite_file, "MIGRATIONS", (*_sqlite_file.MIGRATIONS, *later))
+    for _ in range(2):
+        async with SQLiteStore(path) as store:
+            assert await store.load("j1") == before
+    with plain(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("SELECT colour FROM job").fetchall() == [(None,)]
+
+
+async def test_a_step_that_fails_changes_nothing(path, monkeypatch):
+    """A file is brought up to date as a whole, or left as it was."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 2)
+    first = _sqlite_file.MIGRATIONS
+    later = ("CREATE TABLE more (x)", "CREATE TABLE job (x)")
+    monkeypatch.setattr(_sqlite_file, "MIGRATIONS", (*first, later))
+    error = await refused(path, StoreBroken)
+    assert "table job already exists" in error.problem
+    monkeypatch.setattr(_sqlite_file, "MIGRATIONS", first)
+    async with SQLiteStore(path) as store:
+        assert (await store.load("j1")).version == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "faulty"),
+    [
+        ((3, 6, 23), False),
+        ((3, 7, 0), True),
+        ((3, 40, 1), True),
+        ((3, 44, 5), True),
+        ((3, 44, 6), False),
+        ((3, 45, 0), True),
+        ((3, 50, 6), True),
+        ((3, 50, 7), False),
+        ((3, 51, 2), True),
+        ((3, 51, 3), False),
+        ((3, 53, 0), False),
+    ],
+)
+def test_faulty_versions_are_known(version, faulty, monkeypatch, caplog):
+    """A SQLite that can damage files is named in the log, once in a process."""
+    assert _sqlite_file.is_faulty(version) is faulty
+    monkeypatch.setattr(_sqlite_file, "_warned", False)
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
+    monkeypatch.setattr(sqlite3, "sqlite_version", ".".join(map(str, version)))
+    with caplog.at_level(logging.WARNING, "jobstate"):
+        _sqlite_file.warn_of_faults()
+        _sqlite_file.warn_of_faults()
+    said = [record.getMessage() for record in caplog.records]
+    assert [text.split(" can,")[0] for text in said] == (
+        [f"SQLite {sqlite3.sqlite_version}"] if faulty else []
+    )
+
+
+# --- closing --------------------------------------------------------------------------------
+
+
+async def test_closing_can_be_cancelled(path):
+    """Who gives up waiting for a store to close has closed it all the same."""
+    store = SQLiteStore(path)
+    await moved(store, 1)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await store.aclose()
+    with pytest.raises(StoreClosed):
+        await store.load("j1")
+    await store.aclose()
+
+
+async def test_several_can_close(path):
+    """All who close a store wait until it is closed."""
+    store = SQLiteStore(path)
+    await moved(store, 1)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(store.aclose)
+
+
+async def test_a_block_that_is_cancelled_as_it_is_entered_leaves_nothing(path):
+    """A store whose opening was given up is closed."""
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        async with SQLiteStore(path):
+            pass  # pragma: no cover
+    assert scope.cancelled_caught
+    for thread in threading.enumerate():
+        if "jobs.db" in thread.name:
+            await anyio.to_thread.run_sync(thread.join)
+
+
+async def test_what_was_asked_before_is_committed(path):
+    """Closing waits for what was asked, which is there afterwards."""
+    store = SQLiteStore(path)
+    async with anyio.create_task_group() as tasks:
+        for number in range(50):
+            tasks.start_soon(store.create, job_record(f"n{number}"))
+        await anyio.wait_all_tasks_blocked()
+        await store.aclose()
+    async with SQLiteStore(path) as store:
+        assert len(await store.unfinished()) == 50
+
+
+async def test_it_is_not_for_both_sides_of_a_fork(path):
+    """In a process that was forked from its own, a store says so, and can be closed at once."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 1)
+        for desk in (store._reader, store._writer):
+            desk._pid -= 1
+        with pytest.raises(StoreBroken, match="forked from"):
+            await store.load("j1")
+        await store._reader.closed()
+        for desk in (store._reader, store._writer):
+            desk._pid += 1
+
+
+def test_it_serves_every_event_loop_of_its_process(path):
+    """One store may be used in several threads with event loops of their own."""
+    store = SQLiteStore(path)
+    anyio.run(moved, store, 2, backend="trio")
+
+    async def use():
+        await store.append(step(3), expected=2)
+        await store.aclose()
+
+    anyio.run(use)
+
+
+def test_a_loop_that_ends_before_its_answer_harms_nobody(path):
+    """An answer for an event loop that has ended is dropped."""
+
+    async def ask():
+        desk = _desk.Call(lambda owned: None, None)
+        desk.waiter = _desk.waiter(asyncio.get_running_loop())
+        return desk
+
+    _desk.answer([asyncio.run(ask())])
+
+
+async def test_an_error_of_the_serving_itself_is_told(path, monkeypatch):
+    """What nobody has thought of is told to those who wait, and the thread goes on."""
+    async with SQLiteStore(path) as store:
+        await store.create(job_record())
+
+        def fail(connection, works):
+            raise MemoryError("no room")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_sqlite_rows, "write_all", fail)
+            with pytest.raises(StoreBroken, match="MemoryError: no room") as caught:
+                await store.append(step(1), expected=0)
+            assert isinstance(caught.value.__cause__, MemoryError)
+        await store.append(step(1), expected=0)
+
+
+async def test_whoever_waits_for_what_cannot_be_opened_is_told():
+    """A desk that is closed while it is opened in vain tells so to those who wait."""
+    go_on, told = threading.Event(), []
+
+    def connect():
+        go_on.wait(10)
+        raise StoreBroken("x", "it is not there")
+
+    desk = _desk.Desk("x", connect, lambda *_: None, lambda _: None, lambda: None)
+
+    async def ask():
+        with pytest.raises(StoreBroken, match="it is not there"):
+            await desk.ask(bool)
+        told.append(True)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        desk.close()
+        go_on.set()
+        await desk.closed()
+    assert told == [True]
+
+
+async def test_no_more_than_so_many_are_committed_at_once(path, monkeypatch):
+    """A group has a limit, so that nobody waits for all that others think of meanwhile."""
+    monkeypatch.setattr(_desk, "_MOST", 3)
+    async with SQLiteStore(path) as store, anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(store.create, job_record(f"n{number}"))
+
+
+# --- other processes ------------------------------------------------------------------------
+
+WRITER = """
+import os, signal, sys, anyio
+from jobstate.stores import _doorbell
+from jobstate.stores.sqlite import SQLiteStore
+from jobstate.testing import _store_tools as tools
+from jobstate.testing._store_tools import job_record, step, versions_of
+
+def die(bell):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    async with SQLiteStore(sys.argv[1], synchronous="NORMAL") as store:
+        print("ready", flush=True)
+        for line in sys.stdin:
+            word, number = line.split()
+            version = int(number)
+            if word == "follow":
+                async with store.follow("j1") as feed:
+                    print(await versions_of(feed, version), flush=True)
+                continue
+            if word == "die":
+                _doorbell.Doorbell.ring = die
+            if word == "race":
+                won = []
+                for each in range(1, version + 1):
+                    try:
+                        await store.append(step(each, f"P{os.getpid()}"), expected=each - 1)
+                    except Exception as error:
+                        assert type(error).__name__ == "StaleVersion", error
+                    else:
+                        won.append(each)
+                print(won, flush=True)
+                continue
+            await store.append(step(version), expected=version - 1)
+            print("done", flush=True)
+anyio.run(main)
+"""
+
+
+class Other:
+    """Another process with a store on the same file."""
+
+    def __init__(self, path):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self._process.pid
+
+    def __enter__(self):
+        assert self.hear() == "ready"
+        return self
+
+    def __exit__(self, *exc_info):
+        if self._process.poll() is None and exc_info[0] is not None:
+            self._process.kill()
+        self._process.communicate()
+
+    def say(self, word, version):
+        """Tell the process what to do."""
+        self._process.stdin.write(f"{word} {version}\n")
+        self._process.stdin.flush()
+
+    def hear(self):
+        """Return the next line that it says."""
+        return self._process.stdout.readline().strip()
+
+
+async def test_another_process_is_followed(path):
+    """What another process writes comes as it commits, and nobody has to look for it."""
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await store.create(job_record())
+        async with store.follow("j1") as feed:
+            await next_of(feed)
+            with Other(path) as other:
+                for version in range(1, 6):
+                    other.say("append", version)
+                    assert await versions_of(feed, version) == [version]
+        assert store.backstop_hits == 0
+
+
+async def test_a_writer_that_is_killed_before_it_rings_rings_all_the_same(path):
+    """Where a process dies between its commit and its ring, those who follow get what it wrote."""
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await store.create(job_record())
+        for version in (1, 2):
+            async with store.follow("j1", after=version) as feed:
+                with Other(path) as other:
+                    other.say("die", version)
+                    assert await versions_of(feed, version) == [version]
+                assert other._process.returncode == -signal.SIGKILL
+        assert store.backstop_hits == 0
+        bells = path.with_name("jobs.db-bells")
+        dead = f"{other.pid}-"
+        assert any(name.startswith(dead) for name in os.listdir(bells))
+        async with SQLiteStore(path):  # whoever comes next clears it away
+            assert not any(name.startswith(dead) for name in os.listdir(bells))
+
+
+async def test_processes_race_for_each_version(path):
+    """Of several processes that write one job, exactly one writes each version."""
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await store.create(job_record())
+
+    def race():
+        with Other(path) as one, Other(path) as two, Other(path) as three:
+            racers = (one, two, three)
+            for each in racers:
+                each.say("race", 60)
+            return {f"P{each.pid}": each.hear() for each in racers}
+
+    won = await anyio.to_thread.run_sync(race)
+    async with SQLiteStore(path) as store:
+        kept = await store.history("j1")
+    assert [entry.transition.version for entry in kept] == list(range(1, 61))
+    for name, versions in won.items():
+        assert versions == str([e.transition.version for e in kept if e.transition.dest == name])
+
+
+async def test_processes_that_come_first_at_one_time_make_one_store(path):
+    """Several processes may find that there is no file, and each of them has the store."""
+
+    def open_all():
+        others = [Other(path) for _ in range(4)]
+        for each in others:
+            each.__enter__()
+        for each in others:
+            each.__exit__(None, None, None)
+
+    await anyio.to_thread.run_sync(open_all)
+
+
+# --- doorbells ------------------------------------------------------------------------------
+
+
+async def test_what_nobody_rang_for_is_found_and_counted(path, monkeypatch):
+    """Should a ring get lost, whoever follows looks for itself after a while, and counts that."""
+    monkeypatch.setattr(_doorbell, "BACKSTOP", 0.02)
+    monkeypatch.setattr(_doorbell.Doorbell, "ring", lambda bell: None)
+    async with SQLiteStore(path) as reader, SQLiteStore(path) as writer:
+        await writer.create(job_record())
+        async with reader.follow("j1") as feed:
+            await next_of(feed)
+            for version in range(1, 6):  # the first may come by chance
+                await writer.append(step(version), expected=version - 1)
+                assert await versions_of(feed, version) == [version]
+        assert reader.backstop_hits > 0
+
+
+async def test_many_changes_wake_everybody(path, monkeypatch):
+    """Where more has happened than anybody wants to tell apart, all who follow look."""
+    monkeypatch.setattr(_sqlite_rows, "PAGE", 2)
+    async with SQLiteStore(path, synchronous="NORMAL") as store, store.follow("j1") as feed:
+        async with anyio.create_task_group() as tasks:
+            for number in range(200):
+                tasks.start_soon(store.create, job_record(f"n{number}"))
+            await store.create(job_record())
+        assert (await next_of(feed)).record.id == "j1"
+        await store.append(step(1), expected=0)
+        assert await versions_of(feed, 1) == [1]
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o701])
+async def test_bells_that_others_can_reach_are_refused(mode, path):
+    """A folder that is not this user's alone would let others in."""
+    bells = path.with_name("jobs.db-bells")
+    bells.mkdir()
+    bells.chmod(mode)
+    error = await refused(path, StoreBroken)
+    assert "is not this user's alone" in error.problem
+
+
+async def test_a_long_path_has_bells_too(tmp_path):
+    """Names of sockets are short, and those of folders may be long."""
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    one, other = SQLiteStore(folder / "a.db"), SQLiteStore(folder / "a.db")
+    async with one, other, one.follow() as feed:
+        await other.create(job_record())
+        await next_of(feed)
+
+
+def test_where_folders_have_no_short_name_the_long_one_is_used(monkeypatch, tmp_path):
+    """On other systems than Linux, the folder goes by its name."""
+    monkeypatch.setattr(os.path, "isdir", lambda path: False)
+    with _doorbell._short_name(tmp_path) as name:
+        assert name == str(tmp_path)
+
+
+async def test_bells_that_cannot_be_leave_nothing(path, monkeypatch):
+    """Where the bell fails, so does opening, and nothing is left open."""
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", fail)
+    error = await refused(path, StoreBroken)
+    assert error.problem == "No space left on device"
+
+
+def ring_of(folder, count):
+    """Return bells in a folder, and the events that each is rung."""
+    rung = [threading.Event() for _ in range(count)]
+    folder.mkdir(exist_ok=True)
+    bells = [_doorbell.Doorbell(folder, each.set, lambda: None) for each in rung]
+    for bell in bells:
+        bell.open()
+    return bells, rung
+
+
+def test_a_ring_reaches_all_others(tmp_path):
+    """Whoever came first or last, each bell rings at all the others, and not at itself."""
+    bells, rung = ring_of(tmp_path / "bells", 3)
+    for number, bell in enumerate(bells):
+        bell.ring()
+        others = [each for other, each in enumerate(rung) if other != number]
+        assert all(each.wait(10) for each in others)
+        assert not rung[number].is_set()
+        for each in rung:
+            each.clear()
+    for bell in bells[1:]:
+        bell.close()
+        assert rung[0].wait(10)
+    bells[0].close()
+
+
+def test_a_bell_that_is_full_has_rung(tmp_path):
+    """Whoever does not hear, because it is stopped, keeps nobody who rings."""
+    bells, _ = ring_of(tmp_path / "bells", 2)
+    heard = threading.Event()
+    with bells[1]._lock:  # its thread cannot go on
+        for _ in range(100_000):
+            bells[0].ring()
+            if heard.is_set():
+                break
+    for bell in bells:
+        bell.close()
+
+
+def test_a_bell_that_goes_as_it_is_found_is_passed_over(tmp_path, monkeypatch):
+    """A socket that is listed, and has gone when it is connected to, harms nobody."""
+    bells, _ = ring_of(tmp_path / "bells", 1)
+    listdir = os.listdir
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", lambda path: [*listdir(path), "gone"])
+        more, _ = ring_of(tmp_path / "bells", 1)
+    for bell in (*bells, *more):
+        bell.close()
+
+
+def test_a_ring_that_was_not_heard_is_no_harm(tmp_path):
+    """Somebody who goes without having heard the last ring has gone, and that is all."""
+    (bell,), (rung,) = ring_of(tmp_path / "bells", 1)
+    with _doorbell._short_name(tmp_path / "bells") as folder:
+        other = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        other.connect(f"{folder}/{bell._name}")
+    bell.ring()
+    other.close()
+    assert rung.wait(10)
+    bell.close()
