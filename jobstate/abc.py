@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from ._errors import Refused
 from ._records import Progress, Transition
@@ -49,6 +49,9 @@ class Store(ABC):
         StoreBusy: another program has locked it for too long.
         ForeignStore, NewerFormat, CorruptRecord: what is there is not for this release to read.
     """
+
+    durable: ClassVar[bool] = True
+    """Whether what is kept outlives the process, so that it can be gone on from after a crash."""
 
     @abstractmethod
     async def create(self, job: JobRecord) -> int:

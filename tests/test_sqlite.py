@@ -184,9 +184,15 @@ def contagious(patch):
     patch.setattr(SQLiteStore, "_close", lambda store: [close(each) for each in stores])
 
 
+def modest(patch):
+    """Say that what is kept does not outlive the process."""
+    patch.setattr(SQLiteStore, "durable", False)
+
+
 @pytest.mark.parametrize(
     ("fault", "check"),
     [
+        (modest, "check_jobs_outlive_a_store"),
         (deaf, "check_another_store_follows"),
         (forgetful, "check_lost_replies_outlive_a_store"),
         (restarting, "check_jobs_outlive_a_store"),

@@ -339,6 +339,11 @@ async def test_it_says_how_many_jobs_it_has():
         assert repr(store) == "<MemoryStore of 1 jobs>"
 
 
+def test_it_does_not_outlive_the_process():
+    """Whoever goes on after a crash can tell that there is nothing to go on from."""
+    assert not MemoryStore.durable
+
+
 async def test_reports_take_no_more_room():
     """However many reports come, the last of each job is kept alone."""
     async with MemoryStore() as store:

@@ -41,6 +41,8 @@ class MemoryStore(Store):
     All of it is to be used in one thread.
     """
 
+    durable = False
+
     def __init__(self) -> None:
         self._jobs: dict[str, _Stored] = {}
         self._unfinished: dict[str, None] = {}

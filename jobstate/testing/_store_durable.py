@@ -29,6 +29,7 @@ OpenStore: TypeAlias = Callable[[], Store]
 async def check_jobs_outlive_a_store(open_store: OpenStore) -> None:
     """What a store has kept is there for the next one, which goes on from it."""
     async with open_store() as store:
+        assert store.durable, "it says that what it keeps does not outlive it"
         await moved(store, 3)
         await store.report(report(3, 75.0))
         before = await store.load("j1")
