@@ -124,12 +124,14 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def follow(self, job_id: str | None = None, *, after: int = 0) -> Feed:
+    def follow(self, job_id: str | None = None, *, after: int | None = 0) -> Feed:
         """Return a stream of what is kept after position *after*, and of what will be.
 
         Args:
             job_id: of this job, up to its end; of all jobs otherwise, and without an end.
             after: a position, such as that of the last thing read before, or of what `load` gave.
+                ``None`` stands for the moment at which the block of the stream is entered: all
+                that is kept later comes, and nothing of what was there.
         """
 
     @abstractmethod

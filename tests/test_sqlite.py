@@ -948,6 +948,17 @@ async def test_what_nobody_rang_for_is_found_and_counted(path, monkeypatch):
         assert reader.backstop_hits > 0
 
 
+async def test_what_is_written_as_a_stream_is_entered_comes_after_it(path):
+    """Nobody is told of more than was written when the stream was entered, or of less."""
+    async with SQLiteStore(path, synchronous="NORMAL") as store, SQLiteStore(path) as other:
+        await moved(store, 1)
+        for version in range(2, 30, 2):
+            await other.append(step(version), expected=version - 1)
+            async with store.follow("j1", after=None) as feed:
+                await other.append(step(version + 1), expected=version)
+                assert await versions_of(feed, version + 1) == [version + 1]
+
+
 async def test_many_changes_wake_everybody(path, monkeypatch):
     """Where more has happened than anybody wants to tell apart, all who follow look."""
     monkeypatch.setattr(_sqlite_rows, "PAGE", 2)

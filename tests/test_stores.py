@@ -120,6 +120,20 @@ class Gapped(MemoryStore):
         return page._replace(kept=page.kept[1:] if after and page.more else page.kept)
 
 
+class Ahead(MemoryStore):
+    """Takes what comes next for something that was there."""
+
+    async def _newest(self):
+        return self._position + 1
+
+
+class Behind(MemoryStore):
+    """Takes the last thing that was there for something new."""
+
+    async def _newest(self):
+        return self._position - 1
+
+
 class Repeating(MemoryStore):
     """Gives the last thing of a page once more with the next."""
 
@@ -282,6 +296,8 @@ FAULTS = [
     (Gapped, "check_follower_misses_nothing"),
     (Gapped, "check_follower_of_all_misses_nothing"),
     (Gapped, "check_slow_follower_delays_nobody"),
+    (Ahead, "check_follower_from_now_on_hears_the_rest"),
+    (Behind, "check_follower_from_now_on_hears_the_rest"),
     (Repeating, "check_follower_goes_on_from_a_position"),
     (Repeating, "check_cancelled_follower_misses_nothing"),
     (Deaf, "check_follower_misses_nothing"),
@@ -376,6 +392,22 @@ async def test_leaving_a_stream_leaves_nothing_behind():
         assert store._feeds._of_job == {}
 
 
+async def test_a_stream_that_could_not_be_entered_leaves_nothing_behind():
+    """Where nobody can say what is new, the stream is not entered, and is told of nothing."""
+
+    class Failing(MemoryStore):
+        async def _newest(self):
+            raise OSError("not now")
+
+    async with Failing() as store:
+        feed = store.follow(after=None)
+        with pytest.raises(OSError, match="not now"):
+            await feed.__aenter__()
+        assert not store._feeds
+        with pytest.raises(anyio.ClosedResourceError):
+            await next_of(feed)
+
+
 async def test_leaving_a_stream_wakes_who_reads_it():
     """A task that waits for the next thing is told when another leaves the block."""
     async with MemoryStore() as store:
@@ -419,7 +451,7 @@ async def test_a_stream_is_woken_from_other_threads():
 
 def test_a_stream_of_an_ended_loop_is_passed_over(anyio_backend):
     """Whose event loop has ended without leaving the block is told nothing, and harms nobody."""
-    feeds = _feeds.Feeds(lambda job_id, after: None)
+    feeds = _feeds.Feeds(lambda job_id, after: None, lambda: None)
 
     async def enter():
         feed = _feeds.StoreFeed(feeds, None, 0)

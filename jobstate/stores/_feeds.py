@@ -34,13 +34,17 @@ class Page(NamedTuple):
 Read = Callable[[str | None, int], Awaitable[Page]]
 """Returns the page of a job, or of all jobs, after a position."""
 
+Newest = Callable[[], Awaitable[int]]
+"""Returns the highest position there is."""
+
 
 class StoreFeed:
     """What a store keeps, by position, as it comes; see `jobstate.abc.Feed`."""
 
-    def __init__(self, feeds: Feeds, job_id: str | None, after: int) -> None:
+    def __init__(self, feeds: Feeds, job_id: str | None, after: int | None) -> None:
         self.job_id = job_id
-        self._feeds, self._after = feeds, after
+        self._feeds, self._after = feeds, after or 0
+        self._from_now = after is None
         self._page: deque[Kept] = deque()
         self._open = self._over = False
         self._unread = True
@@ -54,6 +58,12 @@ class StoreFeed:
         self._home = home()
         self._open = True
         self._feeds.add(self)
+        if self._from_now:
+            try:
+                self._after = await self._feeds.newest()
+            except BaseException:
+                self._leave()
+                raise
         return self
 
     async def __aexit__(
@@ -62,6 +72,9 @@ class StoreFeed:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self._open = False
         self._feeds.remove(self)
         self._page.clear()
@@ -129,8 +142,8 @@ class StoreFeed:
 class Feeds:
     """Who follows a store. It can be told of changes in any thread."""
 
-    def __init__(self, read: Read) -> None:
-        self.read = read
+    def __init__(self, read: Read, newest: Newest) -> None:
+        self.read, self.newest = read, newest
         self._lock = threading.Lock()
         self._of_job: dict[str | None, dict[StoreFeed, None]] = {}
         self._end: Callable[[], JobStateError] | None = None

@@ -53,7 +53,7 @@ class MemoryStore(Store):
         """The last progress of each job, by position."""
 
         self._position = 0
-        self._feeds = Feeds(self._read)
+        self._feeds = Feeds(self._read, self._newest)
 
     def __repr__(self) -> str:
         return f"<MemoryStore of {len(self._jobs):,} jobs>"
@@ -128,7 +128,7 @@ class MemoryStore(Store):
         left = (id for id in self._unfinished if self._jobs[id].lines[0][0] > after)
         return [self._stored(job_id) for job_id in islice(left, _PAGE)]
 
-    def follow(self, job_id: str | None = None, *, after: int = 0) -> StoreFeed:
+    def follow(self, job_id: str | None = None, *, after: int | None = 0) -> StoreFeed:
         """Return a stream of what is kept after position *after*, and of what will be."""
         return StoreFeed(self._feeds, job_id, after)
 
@@ -162,6 +162,9 @@ class MemoryStore(Store):
         self._position += 1
         self._log.append((self._position, text))
         return self._log[-1]
+
+    async def _newest(self) -> int:
+        return self._position
 
     async def _read(self, job_id: str | None, after: int) -> Page:
         """Return what a stream reads next."""

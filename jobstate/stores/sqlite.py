@@ -59,7 +59,7 @@ class SQLiteStore(Store):
         if where in ("", ":memory:"):
             raise ValueError(f"{where!r} names no file; MemoryStore keeps jobs in memory")
         self._file = File(Path(os.path.realpath(where)), synchronous, patience)
-        self._feeds = Feeds(self._page)
+        self._feeds = Feeds(self._page, self._newest)
         self._lock = threading.Lock()
         self._bell: Doorbell | None = None
         self._threads = 0
@@ -119,7 +119,7 @@ class SQLiteStore(Store):
         """Return the next page of jobs that have not ended, in the order of their creation."""
         return await self._reader.ask(partial(rows.unfinished, after=after))
 
-    def follow(self, job_id: str | None = None, *, after: int = 0) -> StoreFeed:
+    def follow(self, job_id: str | None = None, *, after: int | None = 0) -> StoreFeed:
         """Return a stream of what is kept after position *after*, and of what will be."""
         return StoreFeed(self._feeds, job_id, after)
 
@@ -147,6 +147,9 @@ class SQLiteStore(Store):
 
     async def _page(self, job_id: str | None, after: int) -> Page:
         return await self._reader.ask(partial(rows.page, job_id=job_id, after=after))
+
+    async def _newest(self) -> int:
+        return await self._reader.ask(rows.position_of)
 
     # --- in the threads ---
 

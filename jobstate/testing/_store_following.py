@@ -82,6 +82,23 @@ async def check_follower_goes_on_from_a_position(store: Store) -> None:
             assert await versions_of(feed, 4) == [1, 2, 3, 4]
 
 
+async def check_follower_from_now_on_hears_the_rest(store: Store) -> None:
+    """Who follows from now on gets nothing of what was there, and all that comes after that."""
+    await moved(store, 3)
+    await store.report(report(3, 10.0))
+    for job_id in ("j1", None):
+        async with store.follow(job_id, after=None) as feed:
+            version = (await store.load("j1")).version + 1
+            await store.append(step(version), expected=version - 1)
+            kept = await next_of(feed)
+            assert isinstance(kept.record, Entry), f"{kept} was there before"
+            assert kept.record.transition.version == version, f"{kept} is not what came first"
+    await store.append(step(version + 1, "END", final=True), expected=version)
+    async with store.follow("j1", after=None) as late:
+        with patience():
+            assert [kept async for kept in late] == []
+
+
 async def check_follower_hears_of_its_job_alone(store: Store) -> None:
     """Other jobs do not come up in the stream of one."""
     await moved(store, 1, "other")
@@ -231,7 +248,9 @@ async def check_closed_store_says_so(store: Store) -> None:
         store.unfinished,
     ):
         await refuses(StoreClosed, call(), "a closed store")
-    await refuses(StoreClosed, store.follow("j1").__aenter__(), "following in a closed store")
+    for after in (0, None):
+        feed = store.follow("j1", after=after)
+        await refuses(StoreClosed, feed.__aenter__(), "following in a closed store")
 
 
 async def check_unused_store_closes(store: Store) -> None:

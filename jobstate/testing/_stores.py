@@ -39,6 +39,7 @@ STORE_CHECKS: tuple[StoreCheck, ...] = (
     following.check_follower_misses_nothing,
     following.check_follower_of_all_misses_nothing,
     following.check_follower_goes_on_from_a_position,
+    following.check_follower_from_now_on_hears_the_rest,
     following.check_follower_hears_of_its_job_alone,
     following.check_following_an_ended_job_ends,
     following.check_follower_hears_the_last_progress,
