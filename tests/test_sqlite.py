@@ -678,6 +678,21 @@ async def test_closing_can_be_cancelled(path):
     await store.aclose()
 
 
+async def test_a_closed_store_is_in_its_file_alone(path, monkeypatch):
+    """Once it is closed, nothing is left beside the file that would have to go along with it."""
+    together, close = threading.Barrier(2), _sqlite_file.File.close
+
+    def at_one_time(file, connection):
+        together.wait(10)
+        close(file, connection)
+
+    monkeypatch.setattr(_sqlite_file.File, "close", at_one_time)
+    for number in range(20):
+        async with SQLiteStore(path, synchronous="NORMAL") as store:
+            await store.create(job_record(f"n{number}"))
+        assert sorted(os.listdir(path.parent)) == ["jobs.db", "jobs.db-bells"]
+
+
 async def test_several_can_close(path):
     """All who close a store wait until it is closed."""
     store = SQLiteStore(path)

@@ -8,6 +8,7 @@ import logging
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,6 +86,7 @@ class File:
         self.bells = path.with_name(f"{path.name}-bells")
         self._inode: tuple[int, int] | None = None
         self._log_due = _LONG_LOG
+        self._closing = threading.Lock()
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -148,6 +150,14 @@ class File:
                 raise
             self._inode = found.st_dev, found.st_ino
         return connection
+
+    def close(self, connection: sqlite3.Connection) -> None:
+        """Close a connection; the last one brings the log into the database.
+
+        Of two that are closed at one time, SQLite takes neither for the last.
+        """
+        with self._closing:
+            connection.close()
 
     def check_there(self) -> None:
         """Raise if the file was deleted or replaced: what is written to it now would be lost."""

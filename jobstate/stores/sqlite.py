@@ -68,8 +68,7 @@ class SQLiteStore(Store):
 
         self._looking = False
         self._backstop_hits = 0
-        name = self._file.name
-        close = sqlite3.Connection.close
+        name, close = self._file.name, self._file.close
         self._writer = Desk(
             name, self._connect, self._write, close, self._left, self._file.shorten_log
         )
