@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
@@ -121,6 +121,24 @@ class Store(ABC):
 
         Returns:
             Some of them; none once there are no more.
+        """
+
+    @abstractmethod
+    async def jobs(
+        self, *, statuses: Collection[str] = (), before: int | None = None
+    ) -> Sequence[StoredJob]:
+        """Return jobs, those that were created last coming first: the next page of them.
+
+        Args:
+            statuses: only jobs that are in one of these now; in any, if there are none.
+            before: `StoredJob.created` of the last one of the page before. A job that moves
+                meanwhile may or may not be on a page to come; all others are, once.
+
+        Returns:
+            Some of them; none once there are no more.
+
+        Raises:
+            TypeError: *statuses* is one text, and no collection of them.
         """
 
     @abstractmethod

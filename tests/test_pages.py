@@ -52,6 +52,7 @@ ORDER = [
     "jobstate._jobs",
     "jobstate.observability",
     "jobstate.observability.structlog",
+    "jobstate.stores._asked",
     "jobstate.stores._feeds",
     "jobstate.stores.memory",
     "jobstate.stores._desk",
@@ -118,6 +119,7 @@ INTERFACES = {"jobstate.abc", "jobstate._records", "jobstate._errors"}
 OF_STORES = {
     "jobstate._codec",
     "jobstate._loop",
+    "jobstate._portable",
     "jobstate._run_errors",
     "jobstate._store_errors",
     "jobstate._stored",

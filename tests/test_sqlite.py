@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import logging
 import os
 import shutil
@@ -14,7 +15,9 @@ import subprocess
 import sys
 import threading
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import anyio
 import anyio.to_thread
@@ -28,7 +31,7 @@ from jobstate import (
     StoreBusy,
     StoreClosed,
 )
-from jobstate.stores import _desk, _doorbell, _sqlite_file, _sqlite_rows, decoded
+from jobstate.stores import _desk, _doorbell, _sqlite_file, _sqlite_rows, decoded, encoded
 from jobstate.stores.sqlite import SQLiteStore
 from jobstate.testing import DURABLE_STORE_CHECKS, STORE_CHECKS
 from jobstate.testing import _store_tools as tools
@@ -344,6 +347,49 @@ async def test_a_log_that_another_shortens_is_left_to_it(path, monkeypatch):
         assert (await store.load("j1")).version == 3
 
 
+# --- many jobs ------------------------------------------------------------------------------
+
+
+def steps_of(path, jobs, read):
+    """Return how many steps SQLite takes to read something from so many jobs, half of them ended.
+
+    Of each job that is read, its journal is as good as empty.
+    """
+    with closing(_sqlite_file.File(path, "NORMAL", 5).open()) as connection:
+        connection.execute(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"
+            " INSERT INTO job SELECT x, 'n' || x, 0, iif(x % 2, 'ENDED', 'HERE'), x % 2 FROM n",
+            (jobs,),
+        )
+        text = encoded(job_record())
+        connection.execute(
+            "INSERT INTO kept SELECT number, number, 0, '', ?, ? FROM job",
+            (text, crc32(text.encode())),
+        )
+        steps = []
+        connection.set_progress_handler(lambda: steps.append(1), 1)
+        assert read(connection)
+        connection.set_progress_handler(None, 1)
+    return len(steps)
+
+
+READINGS = {
+    "newest": partial(_sqlite_rows.jobs, statuses=(), before=None),
+    "older": partial(_sqlite_rows.jobs, statuses=(), before=150),
+    "in_status": partial(_sqlite_rows.jobs, statuses={"HERE"}, before=150),
+    "in_statuses": partial(_sqlite_rows.jobs, statuses={"HERE", "ENDED", "no"}, before=None),
+    "unfinished": partial(_sqlite_rows.unfinished, after=7),
+}
+
+
+@pytest.mark.parametrize("read", READINGS.values(), ids=READINGS)
+def test_a_page_takes_no_longer_where_there_are_many(read, tmp_path):
+    """However many jobs there are, a page of them is found in as many steps."""
+    few = steps_of(tmp_path / "few.db", 200, read)
+    many = steps_of(tmp_path / "many.db", 5_000, read)
+    assert many <= few + 10
+
+
 # --- bad files ------------------------------------------------------------------------------
 
 
@@ -596,6 +642,26 @@ async def test_files_of_each_release_are_read(kept, path):
             found = [(await next_of(feed)).record for _ in due]
         assert sorted(map(repr, found)) == sorted(map(repr, due))
         await store.create(job_record())
+
+
+def schema(connection):
+    """Return what makes the tables and indexes of a file."""
+    return connection.execute("SELECT sql FROM sqlite_schema ORDER BY name").fetchall()
+
+
+@pytest.mark.parametrize("kept", sorted(GOLDEN.glob("*.db")), ids=lambda path: path.stem)
+def test_the_files_of_releases_stay_as_they_are(kept, path):
+    """The steps up to a release's format lead to the file that it has written.
+
+    Until the first release is out, whoever changes the first step makes its file anew, by
+    ``python tests/golden/make.py``; from then on, what is to be added is a step of its own.
+    """
+    shutil.copy(kept, path)
+    with plain(path) as old, closing(sqlite3.connect(":memory:")) as new:
+        (version,) = old.execute("PRAGMA user_version").fetchone()
+        for statement in itertools.chain(*_sqlite_file.MIGRATIONS[:version]):
+            new.execute(statement)
+        assert schema(old) == schema(new)
 
 
 def test_the_first_release_has_its_file():

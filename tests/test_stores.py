@@ -217,6 +217,31 @@ class Hasty(MemoryStore):
         return [] if after else await super().unfinished()
 
 
+class OldestFirst(MemoryStore):
+    """Lists jobs in the order of their creation."""
+
+    async def jobs(self, **asked):
+        return [*reversed(await super().jobs(**asked))]
+
+
+class Inclusive(MemoryStore):
+    """Begins a page with the last job of the one before."""
+
+    async def jobs(self, *, statuses=(), before=None):
+        before = None if before is None else before + 1
+        return await super().jobs(statuses=statuses, before=before)
+
+
+class Unchanging(MemoryStore):
+    """Lists jobs in the status in which they were created."""
+
+    async def append(self, entry, *, expected):
+        status = self._jobs[entry.transition.job_id].status
+        position = await super().append(entry, expected=expected)
+        self._jobs[entry.transition.job_id].status = status
+        return position
+
+
 class Cold(MemoryStore):
     """Closes without a word to those who follow."""
 
@@ -310,6 +335,9 @@ FAULTS = [
     (SilentProgress, "check_follower_hears_the_last_progress"),
     (Sharing, "check_values_are_taken_at_once"),
     (Hasty, "check_unfinished_are_found"),
+    (OldestFirst, "check_jobs_are_listed"),
+    (Inclusive, "check_jobs_are_listed"),
+    (Unchanging, "check_jobs_are_listed_as_they_are_now"),
     (Cold, "check_closing_wakes_who_follows"),
     (NeverClosed, "check_closed_store_says_so"),
     (NeverClosed, "check_unused_store_closes"),

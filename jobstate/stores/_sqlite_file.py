@@ -24,9 +24,11 @@ _FIRST = (
         number INTEGER PRIMARY KEY,  -- the position of its creation
         id TEXT NOT NULL UNIQUE,
         version INTEGER NOT NULL CHECK (version >= 0),
+        status TEXT NOT NULL,
         final INTEGER NOT NULL CHECK (final IN (0, 1))
     )""",
     "CREATE INDEX unfinished ON job (number) WHERE NOT final",
+    "CREATE INDEX in_status ON job (status, number)",
     """CREATE TABLE kept (
         position INTEGER PRIMARY KEY,
         job INTEGER NOT NULL,  -- its number

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar, cast
 from zlib import crc32
 
 from .._codec import decoded
 from .._errors import JobStateError, TransitionRefused
+from .._portable import named
 from .._records import Progress
 from .._run_errors import DuplicateJob, JobNotFound
 from .._store_errors import CorruptRecord, StaleVersion
@@ -52,22 +53,16 @@ class Writing:
         """Write how a job begins; see `jobstate.abc.Store.create`."""
         position = self.position + 1
         added = self._run(
-            "INSERT INTO job (number, id, version, final) VALUES (?, ?, 0, 0)"
+            "INSERT INTO job (number, id, version, status, final) VALUES (?, ?, 0, ?, 0)"
             " ON CONFLICT (id) DO NOTHING",
-            (position, job.id),
+            (position, job.id, named(job.status)),
         )
         if not added.rowcount:
-            number, _, _ = self._find(job.id)
+            found = self._run("SELECT number, status FROM job WHERE id = ?", (job.id,))
+            number, status = found.fetchone()
             if self._append_id(number, 0) == job.append_id:
-                return number
-            last = self._run(
-                "SELECT record, crc FROM kept WHERE job = ? ORDER BY version DESC LIMIT 1",
-                (number,),
-            ).fetchone()
-            record = _decoded(*last)
-            if isinstance(record, Entry):
-                raise DuplicateJob(job.id, record.transition.dest)
-            raise DuplicateJob(job.id, cast(JobRecord, record).status)
+                return cast(int, number)
+            raise DuplicateJob(job.id, status)
         self._run(_INSERT, (position, position, 0, job.append_id, text, _crc(text)))
         self.position = position
         return position
@@ -76,9 +71,9 @@ class Writing:
         """Write a transition; see `jobstate.abc.Store.append`."""
         step, position = entry.transition, self.position + 1
         moved = self._run(
-            "UPDATE job SET version = version + 1, final = ?"
+            "UPDATE job SET version = version + 1, status = ?, final = ?"
             " WHERE id = ? AND version = ? AND NOT final RETURNING number",
-            (entry.final, step.job_id, expected),
+            (named(step.dest), entry.final, step.job_id, expected),
         ).fetchone()
         if moved is None:
             return self._there_already(entry, expected)
@@ -187,6 +182,25 @@ def unfinished(connection: sqlite3.Connection, after: int) -> list[StoredJob]:
         (after, PAGE),
     )
     return [_stored(connection, number, version) for number, version in rows.fetchall()]
+
+
+def jobs(
+    connection: sqlite3.Connection, statuses: Collection[str], before: int | None
+) -> list[StoredJob]:
+    """Return jobs that are in one of some statuses, or in any, created before a position.
+
+    Each status is asked for by itself: one question for several would sort all that are in them.
+    """
+    select = "SELECT number, version FROM job WHERE number < ?"
+    last_of = f"{select} AND status = ? ORDER BY number DESC LIMIT ?"
+    bound = 2**63 - 1 if before is None else before
+    found: list[tuple[int, int]] = []
+    for status in statuses:
+        found += connection.execute(last_of, (bound, status, PAGE))
+    if not statuses:
+        found += connection.execute(f"{select} ORDER BY number DESC LIMIT ?", (bound, PAGE))
+    newest = sorted(found, reverse=True)[:PAGE]
+    return [_stored(connection, number, version) for number, version in newest]
 
 
 def page(connection: sqlite3.Connection, job_id: str | None, after: int) -> Page:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice, takewhile
@@ -11,11 +11,13 @@ from typing import cast
 
 from .._codec import decoded, encoded
 from .._errors import BadArgument, TransitionRefused
+from .._portable import named
 from .._records import Progress
 from .._run_errors import DuplicateJob, JobNotFound
 from .._store_errors import StaleVersion, StoreClosed
 from .._stored import Entry, JobRecord, Kept, StoredJob
 from ..abc import Store
+from ._asked import names_of
 from ._feeds import Feeds, Page, StoreFeed
 
 _PAGE = 64
@@ -29,6 +31,7 @@ class _Stored:
 
     lines: list[_Line]
     append_ids: list[str]
+    status: str
     final: bool = False
     progress: _Line | None = None
     reported: int = 0
@@ -68,8 +71,8 @@ class MemoryStore(Store):
         if there is not None:
             if there.append_ids[0] == job.append_id:
                 return there.lines[0][0]
-            raise DuplicateJob(job.id, self._stored(job.id).status)
-        self._jobs[job.id] = _Stored([self._logged(text)], [job.append_id])
+            raise DuplicateJob(job.id, there.status)
+        self._jobs[job.id] = _Stored([self._logged(text)], [job.append_id], named(job.status))
         self._unfinished[job.id] = None
         self._feeds.moved([job.id])
         return self._position
@@ -90,6 +93,7 @@ class MemoryStore(Store):
             raise TransitionRefused(step.job_id, step.source, step.trigger, ())
         job.lines.append(self._logged(text))
         job.append_ids.append(entry.append_id)
+        job.status = named(step.dest)
         if entry.final:
             job.final = True
             del self._unfinished[step.job_id]
@@ -127,6 +131,20 @@ class MemoryStore(Store):
         self._check_open()
         left = (id for id in self._unfinished if self._jobs[id].lines[0][0] > after)
         return [self._stored(job_id) for job_id in islice(left, _PAGE)]
+
+    async def jobs(
+        self, *, statuses: Collection[str] = (), before: int | None = None
+    ) -> Sequence[StoredJob]:
+        """Return the next page of jobs, the newest first, at once."""
+        self._check_open()
+        wanted = names_of(statuses)
+        found = (
+            job_id
+            for job_id, job in reversed(self._jobs.items())
+            if before is None or job.lines[0][0] < before
+            if not wanted or job.status in wanted
+        )
+        return [self._stored(job_id) for job_id in islice(found, _PAGE)]
 
     def follow(self, job_id: str | None = None, *, after: int | None = 0) -> StoreFeed:
         """Return a stream of what is kept after position *after*, and of what will be."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self, cast
@@ -22,6 +22,7 @@ from .._store_errors import StoreClosed
 from .._stored import Entry, JobRecord, StoredJob
 from ..abc import Store
 from . import _sqlite_rows as rows
+from ._asked import names_of
 from ._desk import Call, Desk
 from ._doorbell import Doorbell
 from ._feeds import Feeds, Page, StoreFeed
@@ -117,6 +118,13 @@ class SQLiteStore(Store):
     async def unfinished(self, *, after: int = 0) -> Sequence[StoredJob]:
         """Return the next page of jobs that have not ended, in the order of their creation."""
         return await self._reader.ask(partial(rows.unfinished, after=after))
+
+    async def jobs(
+        self, *, statuses: Collection[str] = (), before: int | None = None
+    ) -> Sequence[StoredJob]:
+        """Return the next page of jobs, the newest first; of a million, it takes no longer."""
+        work = partial(rows.jobs, statuses=names_of(statuses), before=before)
+        return await self._reader.ask(work)
 
     def follow(self, job_id: str | None = None, *, after: int | None = 0) -> StoreFeed:
         """Return a stream of what is kept after position *after*, and of what will be."""

@@ -246,6 +246,7 @@ async def check_closed_store_says_so(store: Store) -> None:
         partial(store.load, "j1"),
         partial(store.history, "j1"),
         store.unfinished,
+        store.jobs,
     ):
         await refuses(StoreClosed, call(), "a closed store")
     for after in (0, None):

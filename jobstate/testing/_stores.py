@@ -36,6 +36,8 @@ STORE_CHECKS: tuple[StoreCheck, ...] = (
     writing.check_last_progress_counts,
     writing.check_progress_of_the_future_is_refused,
     writing.check_unfinished_are_found,
+    writing.check_jobs_are_listed,
+    writing.check_jobs_are_listed_as_they_are_now,
     following.check_follower_misses_nothing,
     following.check_follower_of_all_misses_nothing,
     following.check_follower_goes_on_from_a_position,
