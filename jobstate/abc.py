@@ -142,6 +142,23 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def prune(self, *, ended_before: float, keep: int = 0) -> int:
+        """Let go of jobs that have ended, and return how many they were.
+
+        Nothing is left of them: whoever follows one of them, or asks for it, is told that there is
+        no such job, whoever follows all jobs gets what is left, and their ids are free again.
+        Cancelled, some of them may be gone.
+
+        Args:
+            ended_before: POSIX seconds; by what their last transition says, which another clock
+                may have given. Jobs that have not ended are never let go of.
+            keep: so many of those that ended last are kept in any case.
+
+        Raises:
+            TypeError, ValueError: *ended_before* or *keep* is no such number.
+        """
+
+    @abstractmethod
     def follow(self, job_id: str | None = None, *, after: int | None = 0) -> Feed:
         """Return a stream of what is kept after position *after*, and of what will be.
 

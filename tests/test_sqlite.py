@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from zlib import crc32
@@ -26,16 +27,26 @@ import pytest
 from jobstate import (
     CorruptRecord,
     ForeignStore,
+    JobNotFound,
     NewerFormat,
     StoreBroken,
     StoreBusy,
     StoreClosed,
+    _loop,
 )
-from jobstate.stores import _desk, _doorbell, _sqlite_file, _sqlite_rows, decoded, encoded
+from jobstate.stores import (
+    _desk,
+    _doorbell,
+    _sqlite_file,
+    _sqlite_rows,
+    _sqlite_upkeep,
+    decoded,
+    encoded,
+)
 from jobstate.stores.sqlite import SQLiteStore
 from jobstate.testing import DURABLE_STORE_CHECKS, STORE_CHECKS
 from jobstate.testing import _store_tools as tools
-from jobstate.testing._store_tools import job_record, moved, next_of, step, versions_of
+from jobstate.testing._store_tools import job_record, moved, next_of, report, step, versions_of
 
 pytestmark = pytest.mark.anyio
 GOLDEN = Path(__file__).parent / "golden"
@@ -156,7 +167,7 @@ def unconditional(patch):
 
     def append(self, entry, text, expected):
         self._run("DELETE FROM kept WHERE version = ?", (entry.transition.version,))
-        self._run("UPDATE job SET version = ?, final = 0", (expected,))
+        self._run("UPDATE job SET version = ?, ended = NULL", (expected,))
         return compare_and_set(self, entry, text, expected)
 
     compare_and_set = _sqlite_rows.Writing.append
@@ -293,7 +304,7 @@ async def test_what_the_file_refuses_spares_its_neighbours(path, monkeypatch):
     def hostile(self, job, text):
         position = create(self, job, text)
         if job.id == "bad":
-            self._run("UPDATE job SET final = 7 WHERE id = 'bad'")
+            self._run("UPDATE job SET version = -1 WHERE id = 'bad'")
         return position
 
     monkeypatch.setattr(_sqlite_rows.Writing, "create", hostile)
@@ -358,7 +369,8 @@ def steps_of(path, jobs, read):
     with closing(_sqlite_file.File(path, "NORMAL", 5).open()) as connection:
         connection.execute(
             "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"
-            " INSERT INTO job SELECT x, 'n' || x, 0, iif(x % 2, 'ENDED', 'HERE'), x % 2 FROM n",
+            " INSERT INTO job SELECT x, 'n' || x, 0, iif(x % 2, 'ENDED', 'HERE'),"
+            " iif(x % 2, x, NULL) FROM n",
             (jobs,),
         )
         text = encoded(job_record())
@@ -379,6 +391,8 @@ READINGS = {
     "in_status": partial(_sqlite_rows.jobs, statuses={"HERE"}, before=150),
     "in_statuses": partial(_sqlite_rows.jobs, statuses={"HERE", "ENDED", "no"}, before=None),
     "unfinished": partial(_sqlite_rows.unfinished, after=7),
+    "prune": lambda c: _sqlite_upkeep.let_go(_sqlite_rows.Writing(c), (30.0, 0)),
+    "last_to_go": partial(_sqlite_upkeep.last_to_go, ended_before=150.0, keep=20),
 }
 
 
@@ -388,6 +402,170 @@ def test_a_page_takes_no_longer_where_there_are_many(read, tmp_path):
     few = steps_of(tmp_path / "few.db", 200, read)
     many = steps_of(tmp_path / "many.db", 5_000, read)
     assert many <= few + 10
+
+
+# --- letting go -----------------------------------------------------------------------------
+
+
+async def ended(store, jobs, *, entries=1, text=""):
+    """Keep so many jobs that have ended, at 1, 2, 3 …, each with so many entries."""
+    async with anyio.create_task_group() as tasks:
+        for number in range(1, jobs + 1):
+            tasks.start_soon(store.create, job_record(f"n{number}"))
+    for version in range(1, entries + 1):
+        async with anyio.create_task_group() as tasks:
+            for number in range(1, jobs + 1):
+                entry = step(version, "END", f"n{number}", final=version == entries, result=text)
+                late = entry.transition._replace(timestamp=float(number))
+                entry = replace(entry, transition=late)
+                tasks.start_soon(partial(store.append, entry, expected=version - 1))
+
+
+async def test_others_write_between_the_pieces_of_a_pruning(path, monkeypatch):
+    """Much is let go of in many commits, and what others ask for meanwhile is done in between."""
+    monkeypatch.setattr(_sqlite_upkeep, "PIECE", 6)
+    let_go, log = _sqlite_upkeep.let_go, []
+
+    def logged(writing, last):
+        log.append(let_go(writing, last))
+        return log[-1]
+
+    monkeypatch.setattr(_sqlite_upkeep, "let_go", logged)
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await ended(store, 30)
+
+        async def create():
+            for number in range(4):
+                await store.create(job_record(f"new{number}"))
+                log.append("created")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(create)
+            assert await store.prune(ended_before=29.5) == 29
+    assert [each for each in log if each != "created"] == [3] * 9 + [2, 0]
+    assert log.index("created") < log.index(0) > 4
+
+
+async def test_a_long_journal_is_let_go_of_as_a_whole(path, monkeypatch):
+    """No job is ever found with a part of its journal gone, however long that is."""
+    monkeypatch.setattr(_sqlite_upkeep, "PIECE", 6)
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await ended(store, 3, entries=20)
+        await store.report(report(20, 5.0, "n1"))
+        last = await store._reader.ask(lambda c: _sqlite_upkeep.last_to_go(c, 9.0, 1))
+        assert last == (2.0, 2)
+        work = partial(_sqlite_upkeep.let_go, last=last)
+        assert [await store._writer.ask(work) for _ in range(3)] == [1, 1, 0]
+    with plain(path) as connection:
+        assert connection.execute("SELECT job, count(*) FROM kept GROUP BY job").fetchall() == [
+            (3, 21)
+        ]
+
+
+async def test_a_cancelled_pruning_has_done_some_pieces(path, monkeypatch):
+    """Who gives up waiting finds some jobs gone, each as a whole, and can go on later."""
+    monkeypatch.setattr(_sqlite_upkeep, "PIECE", 2)
+    let_go, calls = _sqlite_upkeep.let_go, []
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await ended(store, 20)
+        scope = anyio.CancelScope()
+        stop = partial(_loop.call_soon, _loop.home(), scope.cancel)
+
+        def stopping(writing, last):
+            calls.append(last)
+            if len(calls) == 5:
+                stop()
+            return let_go(writing, last)
+
+        monkeypatch.setattr(_sqlite_upkeep, "let_go", stopping)
+        with scope:
+            await store.prune(ended_before=100.0)
+        assert scope.cancelled_caught
+        monkeypatch.setattr(_sqlite_upkeep, "let_go", let_go)
+        assert len(await store.jobs()) in (15, 16)  # the last piece may be under way
+        assert await store.prune(ended_before=100.0) == 15
+
+
+async def test_who_follows_a_job_that_is_gone_before_he_could_look_is_woken(path):
+    """Where a job ends and is let go of while nobody could look, whoever waits for it is told."""
+    async with SQLiteStore(path) as store, SQLiteStore(path) as other:
+        await store.create(job_record())
+        go_on = threading.Event()
+        async with other.follow("j1") as feed:
+            await next_of(feed)
+            async with anyio.create_task_group() as tasks:
+
+                async def wait():
+                    with pytest.raises(JobNotFound):
+                        await next_of(feed)
+
+                tasks.start_soon(wait)
+                await anyio.wait_all_tasks_blocked()
+                other._reader.tell(lambda connection: go_on.wait(10))
+                try:
+                    await store.append(step(1, "END", final=True), expected=0)
+                    assert await store.prune(ended_before=100.0) == 1
+                finally:
+                    go_on.set()
+        assert other.backstop_hits == 0
+
+
+async def test_space_is_used_again(path):
+    """What jobs took that are gone is there for those that come."""
+
+    def size(connection):
+        return connection.execute("PRAGMA page_count").fetchone()[0]
+
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        sizes = []
+        for _ in range(3):
+            await ended(store, 50, text="x" * 9000)
+            sizes.append(await store._reader.ask(size))
+            assert await store.prune(ended_before=100.0) == 50
+        assert max(sizes) < sizes[0] * 1.1
+
+
+async def test_space_is_given_back(path):
+    """The file gets smaller when it is asked to, and all that is kept is there, and followed."""
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await store.create(job_record("first"))
+        await ended(store, 100, text="x" * 9000)
+        await store.prune(ended_before=100.0)
+        before = await store.load("n100")
+        async with SQLiteStore(path) as other, other.follow(after=None) as feed:
+            async with anyio.create_task_group() as tasks:
+                for number in range(5):
+                    tasks.start_soon(store.create, job_record(f"m{number}"))
+                tasks.start_soon(store.vacuum)
+                tasks.start_soon(store.create, job_record("m5"))
+            assert path.stat().st_size < 200_000
+            assert sorted([(await next_of(feed)).record.id for _ in range(6)]) == [
+                f"m{number}" for number in range(6)
+            ]
+            assert await other.load("n100") == before
+        assert (await store.unfinished())[0].job.id == "first"
+
+
+@pytest.mark.parametrize("how", ["writes", "reads", "shortens the log"])
+async def test_space_is_given_back_where_nobody_else_is_busy(how, path):
+    """While another program is, nothing is lost, and it can be tried again."""
+    async with SQLiteStore(path, patience=0.01) as store:
+        await ended(store, 20, text="x" * 9000)
+        await store.prune(ended_before=100.0, keep=1)
+        lock = os.open(path.parent / "jobs.db-bells" / ".log", os.O_RDWR | os.O_CREAT, 0o600)
+        with plain(path) as other:
+            if how == "shortens the log":
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            else:
+                other.execute("BEGIN IMMEDIATE" if how == "writes" else "BEGIN")
+                other.execute("SELECT * FROM job").fetchall()
+            with pytest.raises(StoreBusy, match=r"locked by another program for more than 0\.01 s"):
+                await store.vacuum()
+            assert (await store.load("n20")).final
+        os.close(lock)
+        await store.vacuum()
+        assert path.stat().st_size < 100_000
+        assert [stored.job.id for stored in await store.jobs()] == ["n20"]
 
 
 # --- bad files ------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from jobstate.testing import (
     STORE_CHECKS,
     _store_durable,
     _store_following,
+    _store_pruning,
     _store_writing,
 )
 from jobstate.testing import _store_tools as tools
@@ -40,7 +41,7 @@ async def test_memory_store_keeps_its_promises(check):
 
 def test_every_check_is_published():
     """No check of the pages of checks is left out of the lists."""
-    pages = (_store_writing, _store_following, _store_durable)
+    pages = (_store_writing, _store_pruning, _store_following, _store_durable)
     written = {v for page in pages for k, v in vars(page).items() if k.startswith("check_")}
     assert written == {*STORE_CHECKS, *DURABLE_STORE_CHECKS}
 
@@ -242,6 +243,61 @@ class Unchanging(MemoryStore):
         return position
 
 
+class Hoarding(MemoryStore):
+    """Says that jobs are gone, and has them all the same."""
+
+    async def prune(self, **asked):
+        jobs, self._jobs = self._jobs, dict(self._jobs)
+        try:
+            return await super().prune(**asked)
+        finally:
+            self._jobs = jobs
+
+
+class Ruthless(MemoryStore):
+    """Lets go of jobs that have not ended."""
+
+    async def prune(self, **asked):
+        self._jobs.clear()
+        self._unfinished.clear()
+        return 1
+
+
+class Unsparing(MemoryStore):
+    """Keeps none of those that ended last."""
+
+    async def prune(self, *, ended_before, keep=0):
+        return await super().prune(ended_before=ended_before)
+
+
+class Clockwork(MemoryStore):
+    """Takes those that were created last for those that ended last."""
+
+    async def prune(self, *, ended_before, keep=0):
+        for job in self._jobs.values():
+            job.ended = None if job.ended is None else job.lines[0][0]
+        return await super().prune(ended_before=ended_before, keep=keep)
+
+
+class Remembering(MemoryStore):
+    """Tells those who follow all jobs of those that are gone."""
+
+    async def prune(self, **asked):
+        log = self._log
+        gone = await super().prune(**asked)
+        self._log = log
+        return gone
+
+
+class Credulous(MemoryStore):
+    """Takes whatever it is given for a moment, and for a number of jobs."""
+
+    async def prune(self, *, ended_before, keep=0):
+        ended_before = ended_before if isinstance(ended_before, float) else 5.0
+        keep = keep if isinstance(keep, int) and keep > 0 else 0
+        return await super().prune(ended_before=ended_before, keep=keep)
+
+
 class Cold(MemoryStore):
     """Closes without a word to those who follow."""
 
@@ -338,6 +394,12 @@ FAULTS = [
     (OldestFirst, "check_jobs_are_listed"),
     (Inclusive, "check_jobs_are_listed"),
     (Unchanging, "check_jobs_are_listed_as_they_are_now"),
+    (Hoarding, "check_pruned_jobs_are_gone"),
+    (Ruthless, "check_unfinished_jobs_are_never_pruned"),
+    (Unsparing, "check_those_that_ended_last_can_be_kept"),
+    (Clockwork, "check_pruning_goes_by_what_was_recorded"),
+    (Remembering, "check_followers_skip_pruned_jobs"),
+    (Credulous, "check_nonsense_prunes_nothing"),
     (Cold, "check_closing_wakes_who_follows"),
     (NeverClosed, "check_closed_store_says_so"),
     (NeverClosed, "check_unused_store_closes"),

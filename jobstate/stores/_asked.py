@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import isnan
+from operator import index
 
 from .._portable import named
 
@@ -16,3 +18,18 @@ def names_of(statuses: Collection[str]) -> set[str]:
     if isinstance(statuses, str):
         raise TypeError(f"statuses are several names, as in [{statuses!r}], and not one text")
     return {named(status) for status in statuses}
+
+
+def check_prune(ended_before: float, keep: int) -> None:
+    """Return if jobs that ended before a moment can be let go of, but for some.
+
+    Raises:
+        TypeError: these are not POSIX seconds and a number of jobs.
+        ValueError: they are none that can be.
+    """
+    if not isinstance(ended_before, (int, float)):
+        raise TypeError(f"ended_before is POSIX seconds, and not {type(ended_before).__name__}")
+    if isnan(ended_before):
+        raise ValueError("ended_before is POSIX seconds, and not NaN")
+    if index(keep) < 0:
+        raise ValueError(f"keep is how many jobs are kept, and not {keep}")

@@ -25,9 +25,10 @@ _FIRST = (
         id TEXT NOT NULL UNIQUE,
         version INTEGER NOT NULL CHECK (version >= 0),
         status TEXT NOT NULL,
-        final INTEGER NOT NULL CHECK (final IN (0, 1))
+        ended REAL  -- when, in POSIX seconds; NULL as long as it has not
     )""",
-    "CREATE INDEX unfinished ON job (number) WHERE NOT final",
+    "CREATE INDEX unfinished ON job (number) WHERE ended IS NULL",
+    "CREATE INDEX ended ON job (ended, number) WHERE ended IS NOT NULL",
     "CREATE INDEX in_status ON job (status, number)",
     """CREATE TABLE kept (
         position INTEGER PRIMARY KEY,
@@ -38,8 +39,11 @@ _FIRST = (
         crc INTEGER NOT NULL,  -- of the record: SQLite has no checksums in the database itself
         UNIQUE (job, version)
     )""",
-    "CREATE TABLE counter (position INTEGER NOT NULL)",
-    "INSERT INTO counter VALUES (0)",
+    """CREATE TABLE counter (
+        position INTEGER NOT NULL,
+        pruned INTEGER NOT NULL  -- the position at which jobs were let go of last
+    )""",
+    "INSERT INTO counter VALUES (0, 0)",
 )
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
 """What leads from each format of the file to the next; a release adds one, and changes none."""
@@ -97,6 +101,8 @@ class File:
             yield
         except sqlite3.Error as error:
             raise self.error_of(error) from error
+        except StoreBusy:  # an OSError, as every TimeoutError is
+            raise
         except OSError as error:
             raise StoreBroken(self.name, f"{error.strerror or error}") from error
 
@@ -145,7 +151,7 @@ class File:
             try:
                 self._identify(connection)
                 make_private(self.bells)
-                with self._lock("open", fcntl.LOCK_EX):  # or processes that come first block others
+                with self.lock("open", fcntl.LOCK_EX):  # or processes that come first block others
                     self._prepare(connection)
             except BaseException:
                 connection.close()
@@ -182,7 +188,7 @@ class File:
             if os.stat(log).st_size < self._log_due:
                 return
             try:
-                with self._lock("log", fcntl.LOCK_EX | fcntl.LOCK_NB):
+                with self.lock("log", fcntl.LOCK_EX | fcntl.LOCK_NB):
                     connection.execute("PRAGMA busy_timeout=100")  # for those who read
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
@@ -190,7 +196,7 @@ class File:
                 self._log_due = _LONG_LOG + os.stat(log).st_size
 
     @contextmanager
-    def _lock(self, name: str, how: int) -> Iterator[None]:
+    def lock(self, name: str, how: int) -> Iterator[None]:
         """Hold a lock that the processes that use the file share; it ends with the process."""
         lock = os.open(self.bells / f".{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

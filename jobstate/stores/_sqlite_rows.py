@@ -53,7 +53,7 @@ class Writing:
         """Write how a job begins; see `jobstate.abc.Store.create`."""
         position = self.position + 1
         added = self._run(
-            "INSERT INTO job (number, id, version, status, final) VALUES (?, ?, 0, ?, 0)"
+            "INSERT INTO job (number, id, version, status) VALUES (?, ?, 0, ?)"
             " ON CONFLICT (id) DO NOTHING",
             (position, job.id, named(job.status)),
         )
@@ -71,9 +71,14 @@ class Writing:
         """Write a transition; see `jobstate.abc.Store.append`."""
         step, position = entry.transition, self.position + 1
         moved = self._run(
-            "UPDATE job SET version = version + 1, status = ?, final = ?"
-            " WHERE id = ? AND version = ? AND NOT final RETURNING number",
-            (named(step.dest), entry.final, step.job_id, expected),
+            "UPDATE job SET version = version + 1, status = ?, ended = ?"
+            " WHERE id = ? AND version = ? AND ended IS NULL RETURNING number",
+            (
+                named(step.dest),
+                step.timestamp if entry.final else None,
+                step.job_id,
+                expected,
+            ),
         ).fetchone()
         if moved is None:
             return self._there_already(entry, expected)
@@ -178,7 +183,8 @@ def history(connection: sqlite3.Connection, job_id: str, after: int) -> list[Ent
 def unfinished(connection: sqlite3.Connection, after: int) -> list[StoredJob]:
     """Return jobs that have not ended, created after a position."""
     rows = connection.execute(
-        "SELECT number, version FROM job WHERE NOT final AND number > ? ORDER BY number LIMIT ?",
+        "SELECT number, version FROM job WHERE ended IS NULL AND number > ?"
+        " ORDER BY number LIMIT ?",
         (after, PAGE),
     )
     return [_stored(connection, number, version) for number, version in rows.fetchall()]
@@ -223,15 +229,19 @@ def page(connection: sqlite3.Connection, job_id: str | None, after: int) -> Page
 def moved_since(connection: sqlite3.Connection, after: int) -> tuple[int, list[str] | None]:
     """Return how far the store has come, and which jobs moved after a position.
 
-    ``None`` stands for more of them than anybody wants to tell apart.
+    ``None`` stands for more of them than anybody wants to tell apart, or for some that nobody can
+    tell any more, because they were let go of.
     """
+    position, pruned = connection.execute("SELECT position, pruned FROM counter").fetchone()
+    if pruned > after:
+        return position, None
     rows = connection.execute(
         "SELECT position, id FROM kept JOIN job ON job.number = kept.job"
         " WHERE position > ? ORDER BY position LIMIT ?",
         (after, 16 * PAGE),
     ).fetchall()
     if len(rows) == 16 * PAGE:
-        return position_of(connection), None
+        return position, None
     return (rows[-1][0] if rows else after), list({job_id for _, job_id in rows})
 
 
@@ -243,7 +253,8 @@ def position_of(connection: sqlite3.Connection) -> int:
 
 def _found(run: Callable[..., sqlite3.Cursor], job_id: str) -> tuple[int, int, bool]:
     """Return the number, the version and the finality of a job."""
-    row = run("SELECT number, version, final FROM job WHERE id = ?", (job_id,)).fetchone()
+    found = run("SELECT number, version, ended IS NOT NULL FROM job WHERE id = ?", (job_id,))
+    row = found.fetchone()
     if row is None:
         raise JobNotFound(job_id, run("SELECT count(*) FROM job").fetchone()[0])
     return cast(tuple[int, int, bool], row)

@@ -17,7 +17,7 @@ from .._run_errors import DuplicateJob, JobNotFound
 from .._store_errors import StaleVersion, StoreClosed
 from .._stored import Entry, JobRecord, Kept, StoredJob
 from ..abc import Store
-from ._asked import names_of
+from ._asked import check_prune, names_of
 from ._feeds import Feeds, Page, StoreFeed
 
 _PAGE = 64
@@ -32,9 +32,13 @@ class _Stored:
     lines: list[_Line]
     append_ids: list[str]
     status: str
-    final: bool = False
+    ended: float | None = None
     progress: _Line | None = None
     reported: int = 0
+
+    @property
+    def final(self) -> bool:
+        return self.ended is not None
 
 
 class MemoryStore(Store):
@@ -95,7 +99,7 @@ class MemoryStore(Store):
         job.append_ids.append(entry.append_id)
         job.status = named(step.dest)
         if entry.final:
-            job.final = True
+            job.ended = step.timestamp
             del self._unfinished[step.job_id]
         self._feeds.moved([step.job_id])
         return self._position
@@ -113,6 +117,25 @@ class MemoryStore(Store):
             self._reports[progress.job_id] = job.progress = (self._position, text)
             job.reported = progress.version
             self._feeds.moved([progress.job_id])
+
+    async def prune(self, *, ended_before: float, keep: int = 0) -> int:
+        """Let go of jobs that have ended, at once."""
+        self._check_open()
+        check_prune(ended_before, keep)
+        ended = sorted(
+            (job.ended, job.lines[0][0], job_id)
+            for job_id, job in self._jobs.items()
+            if job.ended is not None
+        )
+        to_go = ended[: max(0, len(ended) - keep)]
+        gone = [job_id for when, _, job_id in to_go if when < ended_before]
+        positions: set[int] = set()
+        for job_id in gone:
+            positions.update(position for position, _ in self._jobs.pop(job_id).lines)
+            self._reports.pop(job_id, None)
+        self._log = [line for line in self._log if line[0] not in positions]
+        self._feeds.moved(gone)
+        return len(gone)
 
     # --- reading ---
 

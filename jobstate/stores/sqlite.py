@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 from .._codec import encoded
 from .._errors import BadArgument
@@ -22,7 +22,8 @@ from .._store_errors import StoreClosed
 from .._stored import Entry, JobRecord, StoredJob
 from ..abc import Store
 from . import _sqlite_rows as rows
-from ._asked import names_of
+from . import _sqlite_upkeep as upkeep
+from ._asked import check_prune, names_of
 from ._desk import Call, Desk
 from ._doorbell import Doorbell
 from ._feeds import Feeds, Page, StoreFeed
@@ -126,6 +127,32 @@ class SQLiteStore(Store):
         work = partial(rows.jobs, statuses=names_of(statuses), before=before)
         return await self._reader.ask(work)
 
+    async def prune(self, *, ended_before: float, keep: int = 0) -> int:
+        """Let go of jobs that have ended; in pieces, between which others can write.
+
+        Cancelled, some pieces may be done. Their space in the file is used for what is kept next.
+        """
+        check_prune(ended_before, keep)
+        find = partial(upkeep.last_to_go, ended_before=ended_before, keep=keep)
+        last = await self._reader.ask(find)
+        gone = 0
+        if last is not None:
+            while piece := await self._writer.ask(partial(upkeep.let_go, last=last)):
+                gone += piece
+        return gone
+
+    async def vacuum(self) -> None:
+        """Give the space in the file that is not used back to the system.
+
+        All writing has to wait meanwhile, and the disk needs room for as much again. Cancelled,
+        it is done all the same.
+
+        Raises:
+            StoreBusy: another program writes, or reads all the time; nothing is lost, and some or
+                all of the space may be given back later.
+        """
+        await self._writer.ask(self._vacuum)
+
     def follow(self, job_id: str | None = None, *, after: int | None = 0) -> StoreFeed:
         """Return a stream of what is kept after position *after*, and of what will be."""
         return StoreFeed(self._feeds, job_id, after)
@@ -187,27 +214,37 @@ class SQLiteStore(Store):
         self._lost()
 
     def _write(self, connection: sqlite3.Connection, calls: list[Call]) -> None:
+        alone = [call for call in calls if call.work == self._vacuum]
+        together = [call for call in calls if call not in alone] if alone else calls
         with self._file.told():
             self._file.check_there()
-            answers = rows.write_all(connection, [call.work for call in calls])
-        for call, answer in zip(calls, answers, strict=True):
+            answers = rows.write_all(connection, [call.work for call in together])
+        for call, answer in zip(together, answers, strict=True):
             if isinstance(answer, Exception):
                 call.error = self._file.error_of(answer)
             else:
                 call.value = answer
         cast(Doorbell, self._bell).ring()
         self._rung()
+        for call in alone:
+            self._do(call, partial(call.work, connection))
+
+    def _vacuum(self, connection: sqlite3.Connection) -> None:
+        upkeep.vacuum(connection, self._file)
 
     def _serve(self, connection: sqlite3.Connection, calls: list[Call]) -> None:
         for call in calls:
-            try:
-                with self._file.told():
-                    self._file.check_there()
-                    call.value = rows.at_one_moment(connection, call.work)
-            except Exception as error:
-                call.error = error
-                if call.waiter is None:
-                    self._lost()
+            self._do(call, partial(rows.at_one_moment, connection, call.work))
+            if call.error is not None and call.waiter is None:
+                self._lost()
+
+    def _do(self, call: Call, work: Callable[[], Any]) -> None:
+        try:
+            with self._file.told():
+                self._file.check_there()
+                call.value = work()
+        except Exception as error:
+            call.error = error
 
     # --- waking those who follow ---
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from ..abc import Store
 from . import _store_durable as durable
 from . import _store_following as following
+from . import _store_pruning as pruning
 from . import _store_writing as writing
 from ._store_durable import OpenStore
 
@@ -38,6 +39,12 @@ STORE_CHECKS: tuple[StoreCheck, ...] = (
     writing.check_unfinished_are_found,
     writing.check_jobs_are_listed,
     writing.check_jobs_are_listed_as_they_are_now,
+    pruning.check_pruned_jobs_are_gone,
+    pruning.check_unfinished_jobs_are_never_pruned,
+    pruning.check_those_that_ended_last_can_be_kept,
+    pruning.check_pruning_goes_by_what_was_recorded,
+    pruning.check_followers_skip_pruned_jobs,
+    pruning.check_nonsense_prunes_nothing,
     following.check_follower_misses_nothing,
     following.check_follower_of_all_misses_nothing,
     following.check_follower_goes_on_from_a_position,
@@ -61,5 +68,6 @@ DURABLE_STORE_CHECKS: tuple[DurableStoreCheck, ...] = (
     durable.check_of_two_stores_one_commits,
     durable.check_another_store_follows,
     durable.check_closing_one_store_spares_the_others,
+    pruning.check_another_store_hears_of_pruning,
 )
 """What a store promises, besides, that outlives its process or is shared with others."""
