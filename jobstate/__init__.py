@@ -63,6 +63,7 @@ from ._runner import JobRunner, SubmitOptions
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._store_errors import (
+    AlreadyClaimed,
     CorruptRecord,
     ForeignStore,
     NewerFormat,
@@ -83,6 +84,7 @@ __version__ = "0.1.0"
 __all__ = [
     "JOB_LIFECYCLE",
     "AllChanges",
+    "AlreadyClaimed",
     "AsCompleted",
     "AttemptTimedOut",
     "BadArgument",

@@ -55,6 +55,21 @@ class StoreBusy(JobStateError, TimeoutError):
         return f"store {self.store} was locked by another program for more than {self.seconds:g} s"
 
 
+class AlreadyClaimed(JobStateError):
+    """What is known by a name is run by another already; nothing has changed.
+
+    *here* says whether it was claimed with this same store object.
+    """
+
+    def __init__(self, store: str, name: str, here: bool = False) -> None:
+        self.store, self.name, self.here = store, name, here
+        super().__init__(store, name, here)
+
+    def __str__(self) -> str:
+        whose = "this same store object" if self.here else "another user of the store"
+        return f"store {self.store}: {self.name!r} is claimed already, by {whose}"
+
+
 class ForeignStore(JobStateError, ValueError):
     """What is there is no store of this package, and was left as it is."""
 

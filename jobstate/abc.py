@@ -159,6 +159,26 @@ class Store(ABC):
         """
 
     @abstractmethod
+    async def claim(self, name: str) -> None:
+        """Take the right to run what is known by a name, whatever that is.
+
+        Of all store objects that use the store, in whatever process, one has it at a time: until
+        it is released, the store object is closed, or its process ends in whatever way. It keeps
+        nobody from reading and writing. If cancelled, it was not taken.
+
+        Raises:
+            AlreadyClaimed: another store object has it, or this one.
+            InvalidJobId: *name* is none that a job might have.
+        """
+
+    @abstractmethod
+    async def release(self, name: str) -> None:
+        """Give the right to run what is known by a name back, at once.
+
+        Nothing is done where this store object does not have it, as when it was closed.
+        """
+
+    @abstractmethod
     def follow(self, job_id: str | None = None, *, after: int | None = 0) -> Feed:
         """Return a stream of what is kept after position *after*, and of what will be.
 

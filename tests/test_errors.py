@@ -13,6 +13,7 @@ import pytest
 import jobstate
 from jobstate import (
     JOB_LIFECYCLE,
+    AlreadyClaimed,
     AttemptTimedOut,
     BadArgument,
     CallbackNotFound,
@@ -353,6 +354,14 @@ SENTENCES: list[tuple[JobStateError, str]] = [
     (
         StoreBusy("jobs.db", 5.0),
         "store jobs.db was locked by another program for more than 5 s",
+    ),
+    (
+        AlreadyClaimed("jobs.db", "nightly"),
+        "store jobs.db: 'nightly' is claimed already, by another user of the store",
+    ),
+    (
+        AlreadyClaimed("jobs.db", "nightly", here=True),
+        "store jobs.db: 'nightly' is claimed already, by this same store object",
     ),
     (
         ForeignStore("jobs.db", "a database of another program"),

@@ -53,6 +53,7 @@ ORDER = [
     "jobstate.observability",
     "jobstate.observability.structlog",
     "jobstate.stores._asked",
+    "jobstate.stores._claims",
     "jobstate.stores._feeds",
     "jobstate.stores.memory",
     "jobstate.stores._desk",
@@ -101,6 +102,7 @@ ORDER = [
     "jobstate.testing._store_following",
     "jobstate.testing._store_durable",
     "jobstate.testing._store_pruning",
+    "jobstate.testing._store_claiming",
     "jobstate.testing._stores",
     "jobstate.testing",
     "jobstate._demo.work",
@@ -117,9 +119,10 @@ ORDER = [
 # What neighbours that only listen or carry may know of the package.
 INTERFACES = {"jobstate.abc", "jobstate._records", "jobstate._errors"}
 
-# What stores may know besides: what they keep, its form, their errors, and to wake who waits.
+# What stores may know besides: what they keep, its form and names, their errors, to wake who waits.
 OF_STORES = {
     "jobstate._codec",
+    "jobstate._ids",
     "jobstate._loop",
     "jobstate._portable",
     "jobstate._run_errors",

@@ -35,6 +35,7 @@ from jobstate import (
     _loop,
 )
 from jobstate.stores import (
+    _claims,
     _desk,
     _doorbell,
     _sqlite_file,
@@ -203,9 +204,15 @@ def modest(patch):
     patch.setattr(SQLiteStore, "durable", False)
 
 
+def hasty(patch):
+    """Have what another claimed taken from it."""
+    patch.setattr(_claims.fcntl, "flock", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     ("fault", "check"),
     [
+        (hasty, "check_of_two_stores_one_has_a_name"),
         (modest, "check_jobs_outlive_a_store"),
         (deaf, "check_another_store_follows"),
         (forgetful, "check_lost_replies_outlive_a_store"),

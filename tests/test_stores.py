@@ -16,6 +16,7 @@ from jobstate.stores.memory import MemoryStore
 from jobstate.testing import (
     DURABLE_STORE_CHECKS,
     STORE_CHECKS,
+    _store_claiming,
     _store_durable,
     _store_following,
     _store_pruning,
@@ -41,7 +42,13 @@ async def test_memory_store_keeps_its_promises(check):
 
 def test_every_check_is_published():
     """No check of the pages of checks is left out of the lists."""
-    pages = (_store_writing, _store_pruning, _store_following, _store_durable)
+    pages = (
+        _store_writing,
+        _store_pruning,
+        _store_claiming,
+        _store_following,
+        _store_durable,
+    )
     written = {v for page in pages for k, v in vars(page).items() if k.startswith("check_")}
     assert written == {*STORE_CHECKS, *DURABLE_STORE_CHECKS}
 
@@ -298,6 +305,28 @@ class Credulous(MemoryStore):
         return await super().prune(ended_before=ended_before, keep=keep)
 
 
+class Generous(MemoryStore):
+    """Lets a name be claimed again and again."""
+
+    async def claim(self, name):
+        self._claims.discard(name)
+        await super().claim(name)
+
+
+class Blurred(MemoryStore):
+    """Does not tell names apart that differ in capitals."""
+
+    async def claim(self, name):
+        await super().claim(name.lower())
+
+
+class Particular(MemoryStore):
+    """Releases only what is held."""
+
+    async def release(self, name):
+        self._claims.remove(name)
+
+
 class Cold(MemoryStore):
     """Closes without a word to those who follow."""
 
@@ -400,6 +429,9 @@ FAULTS = [
     (Clockwork, "check_pruning_goes_by_what_was_recorded"),
     (Remembering, "check_followers_skip_pruned_jobs"),
     (Credulous, "check_nonsense_prunes_nothing"),
+    (Generous, "check_a_name_is_claimed_once"),
+    (Blurred, "check_claimed_names_are_apart"),
+    (Particular, "check_releasing_too_much_does_nothing"),
     (Cold, "check_closing_wakes_who_follows"),
     (NeverClosed, "check_closed_store_says_so"),
     (NeverClosed, "check_unused_store_closes"),

@@ -11,10 +11,11 @@ from typing import cast
 
 from .._codec import decoded, encoded
 from .._errors import BadArgument, TransitionRefused
+from .._ids import checked_id
 from .._portable import named
 from .._records import Progress
 from .._run_errors import DuplicateJob, JobNotFound
-from .._store_errors import StaleVersion, StoreClosed
+from .._store_errors import AlreadyClaimed, StaleVersion, StoreClosed
 from .._stored import Entry, JobRecord, Kept, StoredJob
 from ..abc import Store
 from ._asked import check_prune, names_of
@@ -59,6 +60,7 @@ class MemoryStore(Store):
         self._reports: dict[str, _Line] = {}
         """The last progress of each job, by position."""
 
+        self._claims: set[str] = set()
         self._position = 0
         self._feeds = Feeds(self._read, self._newest)
 
@@ -136,6 +138,17 @@ class MemoryStore(Store):
         self._log = [line for line in self._log if line[0] not in positions]
         self._feeds.moved(gone)
         return len(gone)
+
+    async def claim(self, name: str) -> None:
+        """Take the right to run what is known by a name, at once."""
+        self._check_open()
+        if checked_id(name) in self._claims:
+            raise AlreadyClaimed("in memory", name, here=True)
+        self._claims.add(name)
+
+    async def release(self, name: str) -> None:
+        """Give the right to run what is known by a name back, at once."""
+        self._claims.discard(name)
 
     # --- reading ---
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, Self, cast
 
 from .._codec import encoded
 from .._errors import BadArgument
+from .._ids import checked_id
 from .._records import Progress
 from .._store_errors import StoreClosed
 from .._stored import Entry, JobRecord, StoredJob
@@ -24,6 +25,7 @@ from ..abc import Store
 from . import _sqlite_rows as rows
 from . import _sqlite_upkeep as upkeep
 from ._asked import check_prune, names_of
+from ._claims import Claims
 from ._desk import Call, Desk
 from ._doorbell import Doorbell
 from ._feeds import Feeds, Page, StoreFeed
@@ -34,8 +36,8 @@ class SQLiteStore(Store):
     """Keeps jobs in a SQLite file, which any processes of one machine may use at one time.
 
     The file is made when the store is first used, for this user alone (mode 0600). Beside it are
-    SQLite's log, and a folder of sockets by which the processes wake each other. It must not be on
-    a network file system, and a store must not be used on both sides of a fork.
+    SQLite's log, and a folder of the sockets by which the processes wake each other, and of locks.
+    It must not be on a network file system, and a store must not be used on both sides of a fork.
 
     Args:
         path: of the file. What is there already and no store is left as it is.
@@ -62,6 +64,7 @@ class SQLiteStore(Store):
             raise ValueError(f"{where!r} names no file; MemoryStore keeps jobs in memory")
         self._file = File(Path(os.path.realpath(where)), synchronous, patience)
         self._feeds = Feeds(self._page, self._newest)
+        self._claims = Claims(self._file.name, self._file.bells, self._feeds.check)
         self._lock = threading.Lock()
         self._bell: Doorbell | None = None
         self._threads = 0
@@ -153,6 +156,20 @@ class SQLiteStore(Store):
         """
         await self._writer.ask(self._vacuum)
 
+    async def claim(self, name: str) -> None:
+        """Take the right to run what is known by a name: by a lock that ends with the process.
+
+        Each takes a file descriptor as long as it is held.
+        """
+        checked_id(name)
+        await self._reader.ask(lambda connection: None)  # have the folder, beside the right file
+        with self._file.told():
+            self._claims.take(name)
+
+    async def release(self, name: str) -> None:
+        """Give the right to run what is known by a name back, at once."""
+        self._claims.drop(name)
+
     def follow(self, job_id: str | None = None, *, after: int | None = 0) -> StoreFeed:
         """Return a stream of what is kept after position *after*, and of what will be."""
         return StoreFeed(self._feeds, job_id, after)
@@ -211,6 +228,7 @@ class SQLiteStore(Store):
                 bell, self._bell = self._bell, None
         if bell is not None:
             bell.close()
+            self._claims.drop_all()
         self._lost()
 
     def _write(self, connection: sqlite3.Connection, calls: list[Call]) -> None:

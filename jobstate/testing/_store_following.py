@@ -247,6 +247,7 @@ async def check_closed_store_says_so(store: Store) -> None:
         partial(store.history, "j1"),
         store.unfinished,
         store.jobs,
+        partial(store.claim, "j1"),
         partial(store.prune, ended_before=1.0),
     ):
         await refuses(StoreClosed, call(), "a closed store")

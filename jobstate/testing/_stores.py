@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from ..abc import Store
+from . import _store_claiming as claiming
 from . import _store_durable as durable
 from . import _store_following as following
 from . import _store_pruning as pruning
@@ -45,6 +46,9 @@ STORE_CHECKS: tuple[StoreCheck, ...] = (
     pruning.check_pruning_goes_by_what_was_recorded,
     pruning.check_followers_skip_pruned_jobs,
     pruning.check_nonsense_prunes_nothing,
+    claiming.check_a_name_is_claimed_once,
+    claiming.check_claimed_names_are_apart,
+    claiming.check_releasing_too_much_does_nothing,
     following.check_follower_misses_nothing,
     following.check_follower_of_all_misses_nothing,
     following.check_follower_goes_on_from_a_position,
@@ -69,5 +73,6 @@ DURABLE_STORE_CHECKS: tuple[DurableStoreCheck, ...] = (
     durable.check_another_store_follows,
     durable.check_closing_one_store_spares_the_others,
     pruning.check_another_store_hears_of_pruning,
+    claiming.check_of_two_stores_one_has_a_name,
 )
 """What a store promises, besides, that outlives its process or is shared with others."""
