@@ -101,6 +101,7 @@ class Store(ABC):
 
         Raises:
             JobNotFound: there is no such job.
+            InvalidJobId: no job can be called that.
         """
 
     @abstractmethod
@@ -109,6 +110,7 @@ class Store(ABC):
 
         Raises:
             JobNotFound: there is no such job.
+            InvalidJobId: no job can be called that.
         """
 
     @abstractmethod
@@ -187,6 +189,9 @@ class Store(ABC):
             after: a position, such as that of the last thing read before, or of what `load` gave.
                 ``None`` stands for the moment at which the block of the stream is entered: all
                 that is kept later comes, and nothing of what was there.
+
+        Raises:
+            InvalidJobId: no job can be called that.
         """
 
     @abstractmethod

@@ -327,6 +327,13 @@ class Particular(MemoryStore):
         self._claims.remove(name)
 
 
+class Searching(MemoryStore):
+    """Looks for whatever it is asked for."""
+
+    async def load(self, job_id):
+        return self._stored(job_id)
+
+
 class Cold(MemoryStore):
     """Closes without a word to those who follow."""
 
@@ -432,6 +439,7 @@ FAULTS = [
     (Generous, "check_a_name_is_claimed_once"),
     (Blurred, "check_claimed_names_are_apart"),
     (Particular, "check_releasing_too_much_does_nothing"),
+    (Searching, "check_names_of_no_job_are_refused"),
     (Cold, "check_closing_wakes_who_follows"),
     (NeverClosed, "check_closed_store_says_so"),
     (NeverClosed, "check_unused_store_closes"),

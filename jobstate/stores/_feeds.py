@@ -16,6 +16,7 @@ from typing import NamedTuple
 from anyio import BusyResourceError, ClosedResourceError
 
 from .._errors import JobStateError
+from .._ids import checked_id
 from .._loop import Waiter, call_soon, home, running_loop, waiter
 from .._stored import Kept
 
@@ -42,7 +43,7 @@ class StoreFeed:
     """What a store keeps, by position, as it comes; see `jobstate.abc.Feed`."""
 
     def __init__(self, feeds: Feeds, job_id: str | None, after: int | None) -> None:
-        self.job_id = job_id
+        self.job_id = None if job_id is None else checked_id(job_id)
         self._feeds, self._after = feeds, after or 0
         self._from_now = after is None
         self._page: deque[Kept] = deque()

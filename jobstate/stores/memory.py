@@ -155,12 +155,13 @@ class MemoryStore(Store):
     async def load(self, job_id: str) -> StoredJob:
         """Return all that is kept of a job, at once."""
         self._check_open()
-        return self._stored(job_id)
+        return self._stored(checked_id(job_id))
 
     async def history(self, job_id: str, *, after: int = 0) -> Sequence[Entry]:
         """Return the transitions of a job after version *after*, at once."""
         self._check_open()
-        return [cast(Entry, decoded(text)) for _, text in self._job(job_id).lines[after + 1 :]]
+        job = self._job(checked_id(job_id))
+        return [cast(Entry, decoded(text)) for _, text in job.lines[after + 1 :]]
 
     async def unfinished(self, *, after: int = 0) -> Sequence[StoredJob]:
         """Return the next page of jobs that have not ended, at once."""

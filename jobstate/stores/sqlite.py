@@ -113,11 +113,12 @@ class SQLiteStore(Store):
 
     async def load(self, job_id: str) -> StoredJob:
         """Return all that is kept of a job, as of one moment."""
-        return await self._reader.ask(partial(rows.load, job_id=job_id))
+        return await self._reader.ask(partial(rows.load, job_id=checked_id(job_id)))
 
     async def history(self, job_id: str, *, after: int = 0) -> Sequence[Entry]:
         """Return the transitions of a job after version *after*, in order."""
-        return await self._reader.ask(partial(rows.history, job_id=job_id, after=after))
+        work = partial(rows.history, job_id=checked_id(job_id), after=after)
+        return await self._reader.ask(work)
 
     async def unfinished(self, *, after: int = 0) -> Sequence[StoredJob]:
         """Return the next page of jobs that have not ended, in the order of their creation."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from .._errors import BadArgument, JobStateError, TransitionRefused
+from .._errors import BadArgument, InvalidJobId, JobStateError, TransitionRefused
 from .._records import ErrorInfo, Transition
 from .._run_errors import DuplicateJob, JobNotFound
 from .._status import JobStatus, RevokeCause
@@ -91,6 +91,28 @@ async def check_ids_are_apart(store: Store) -> None:
         await store.create(job_record(job_id, name=job_id))
     for job_id in ids:
         assert (await store.load(job_id)).job.name == job_id
+
+
+async def check_names_of_no_job_are_refused(store: Store) -> None:
+    """What cannot name a job is asked of nothing, however it would read in SQL, a path, a line."""
+    await store.create(job_record())
+    wrong: list[Any] = [
+        *("", "a" * 129, "größe", "j1 ", "j1\n", "j1\x00", "' OR '1'='1", 'j1"', "j1; --", "j%"),
+        *("../j1", "/etc/passwd", "a/b", ".", "j1\\", "\ud800", 1, b"j1", ["j1"], float("nan")),
+    ]
+    for job_id in wrong:
+        await refuses(InvalidJobId, store.load(job_id), repr(job_id))
+        await refuses(InvalidJobId, store.history(job_id), repr(job_id))
+        await refuses(Unstorable, store.create(job_record(job_id)), repr(job_id))
+        entry = step(1, job_id=job_id)
+        await refuses(Unstorable, store.append(entry, expected=0), repr(job_id))
+        await refuses(Unstorable, store.report(report(0, 5.0, job_id)), repr(job_id))
+        try:
+            store.follow(job_id)
+        except InvalidJobId:
+            continue
+        raise AssertionError(f"{job_id!r} can be followed")
+    assert await store.jobs() == [await store.load("j1")]
 
 
 async def check_unstorable_changes_nothing(store: Store) -> None:

@@ -25,6 +25,7 @@ STORE_CHECKS: tuple[StoreCheck, ...] = (
     writing.check_unknown_job_is_told,
     writing.check_history_begins_where_asked,
     writing.check_ids_are_apart,
+    writing.check_names_of_no_job_are_refused,
     writing.check_unstorable_changes_nothing,
     writing.check_values_are_taken_at_once,
     writing.check_second_creation_is_refused,
