@@ -651,8 +651,9 @@ async def test_a_folder_is_no_store(path):
 
 async def test_a_missing_folder_is_told(path):
     """No folders are made for a store."""
-    error = await refused(path.parent / "nowhere" / "jobs.db", StoreBroken)
-    assert error.problem == "No such file or directory"
+    missing = path.parent / "nowhere" / "jobs.db"
+    error = await refused(missing, StoreBroken)
+    assert error.problem == f"No such file or directory: {missing}"
     assert isinstance(error.__cause__, FileNotFoundError)
 
 
@@ -736,6 +737,19 @@ async def test_a_locked_file_is_told(path):
         await store.append(step(1), expected=0)
 
 
+async def test_a_file_that_another_program_has_to_itself_is_told(path):
+    """Where another program lets nobody in, a store is not opened, and can be once it is done."""
+    async with SQLiteStore(path) as store:
+        await store.create(job_record())
+    with plain(path) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        assert (await refused(path, StoreBusy)).seconds == 0.01
+        other.execute("COMMIT")
+    async with SQLiteStore(path) as store:
+        await store.append(step(1), expected=0)
+
+
 async def test_a_full_disk_is_told(path):
     """What does not fit is refused, what was written before is there, and later it goes on."""
     async with SQLiteStore(path) as store:
@@ -790,6 +804,15 @@ def test_each_error_has_its_words(code, said, path):
     told = _sqlite_file.File(path, "FULL", 1).error_of(error)
     assert isinstance(told, StoreBroken)
     assert said in str(told)
+
+
+async def test_a_file_that_may_not_be_written_is_left_as_it_is(path, monkeypatch):
+    """Where the system says so beforehand, nothing is tried, or put beside it."""
+    path.touch(0o400)
+    monkeypatch.setattr(os, "access", lambda name, how, **more: (name, how) != (path, os.W_OK))
+    error = await refused(path, StoreBroken)
+    assert error.problem == "it cannot be written; it was left as it is"
+    assert os.listdir(path.parent) == ["jobs.db"]
 
 
 async def test_a_file_that_can_be_read_only_is_told(path, monkeypatch):

@@ -51,6 +51,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
 _LONG_LOG = 4 * 1024 * 1024
 """Bytes by which the write-ahead log grows until it is brought into the database."""
 
+_EFFECTIVE = os.access in os.supports_effective_ids
+
 _log = logging.getLogger("jobstate")
 _warned = False
 
@@ -104,7 +106,8 @@ class File:
         except StoreBusy:  # an OSError, as every TimeoutError is
             raise
         except OSError as error:
-            raise StoreBroken(self.name, f"{error.strerror or error}") from error
+            where = f": {error.filename}" if error.filename else ""
+            raise StoreBroken(self.name, f"{error.strerror or error}{where}") from error
 
     def error_of(self, error: Exception) -> Exception:
         """Return what stores raise for an error; their own as it is."""
@@ -142,6 +145,9 @@ class File:
             found = os.stat(self.path)
             if not stat.S_ISREG(found.st_mode):
                 raise ForeignStore(self.name, "something that is no file")
+            if not os.access(self.path, os.W_OK, effective_ids=_EFFECTIVE):
+                # SQLite would make a log that nobody could write once the file can be written.
+                raise StoreBroken(self.name, "it cannot be written; it was left as it is")
             connection = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode=rw",
                 uri=True,
