@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import importlib
 import itertools
 import logging
 import os
@@ -102,6 +103,15 @@ async def test_it_is_opened_by_its_first_use(path):
     await moved(store, 1)
     await store.aclose()
     assert path.exists()
+
+
+def test_where_there_is_no_posix_that_is_said(monkeypatch):
+    """On other systems nothing is imported by halves: one error names what is missing."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.delitem(sys.modules, "jobstate.stores.sqlite")
+    with pytest.raises(ImportError, match="needs a POSIX system, with file locks") as caught:
+        importlib.import_module("jobstate.stores.sqlite")
+    assert caught.value.name == "fcntl"
 
 
 @pytest.mark.parametrize("wrong", ["", ":memory:"])

@@ -15,6 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
+try:
+    import fcntl  # noqa: F401  # said here for all pages below
+except ImportError as missing:
+    raise ImportError(
+        "jobstate.stores.sqlite needs a POSIX system, with file locks (fcntl) and Unix sockets; "
+        "MemoryStore works everywhere",
+        name=missing.name,
+    ) from missing
+
 from .._codec import encoded
 from .._errors import BadArgument
 from .._ids import checked_id
@@ -38,6 +47,7 @@ class SQLiteStore(Store):
     The file is made when the store is first used, for this user alone (mode 0600). Beside it are
     SQLite's log, and a folder of the sockets by which the processes wake each other, and of locks.
     It must not be on a network file system, and a store must not be used on both sides of a fork.
+    It needs a POSIX system: elsewhere, importing it raises ``ImportError``.
 
     Args:
         path: of the file. What is there already and no store is left as it is.
