@@ -197,10 +197,11 @@ async def main(path, gate):
         elif word == "spawn":
             answer = subprocess.Popen(["cat"], stdin=gate, close_fds=False).pid
         elif word == "fork":
-            answer = os.fork()
-            if not answer:
-                os.read(gate, 1)
-                os._exit(0)
+            if os.fork():
+                continue
+            os.write(1, f"{os.getpid()}\\n".encode())  # once it has left all to its parent
+            os.read(gate, 1)
+            os._exit(0)
         elif word == "leave":
             os._exit(0)
         print(answer, flush=True)

@@ -426,9 +426,8 @@ def test_a_page_takes_no_longer_where_there_are_many(read, tmp_path):
 
 async def ended(store, jobs, *, entries=1, text=""):
     """Keep so many jobs that have ended, at 1, 2, 3 …, each with so many entries."""
-    async with anyio.create_task_group() as tasks:
-        for number in range(1, jobs + 1):
-            tasks.start_soon(store.create, job_record(f"n{number}"))
+    for number in range(1, jobs + 1):
+        await store.create(job_record(f"n{number}"))
     for version in range(1, entries + 1):
         async with anyio.create_task_group() as tasks:
             for number in range(1, jobs + 1):
@@ -1269,6 +1268,8 @@ async def test_many_changes_wake_everybody(path, monkeypatch):
         assert (await next_of(feed)).record.id == "j1"
         await store.append(step(1), expected=0)
         assert await versions_of(feed, 1) == [1]
+        everything = partial(_sqlite_rows.moved_since, after=0)
+        assert await store._reader.ask(everything) == (202, None)
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o701])

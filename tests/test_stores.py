@@ -334,6 +334,21 @@ class Searching(MemoryStore):
         return self._stored(job_id)
 
 
+class Trailing(MemoryStore):
+    """Has whatever it is given followed."""
+
+    def follow(self, job_id=None, *, after=0):
+        return super().follow("j1", after=after)
+
+
+class Helpful(MemoryStore):
+    """Takes one text for the name of a status."""
+
+    async def jobs(self, *, statuses=(), before=None):
+        statuses = [statuses] if isinstance(statuses, str) else statuses
+        return await super().jobs(statuses=statuses, before=before)
+
+
 class Cold(MemoryStore):
     """Closes without a word to those who follow."""
 
@@ -440,6 +455,8 @@ FAULTS = [
     (Blurred, "check_claimed_names_are_apart"),
     (Particular, "check_releasing_too_much_does_nothing"),
     (Searching, "check_names_of_no_job_are_refused"),
+    (Trailing, "check_names_of_no_job_are_refused"),
+    (Helpful, "check_jobs_are_listed_as_they_are_now"),
     (Cold, "check_closing_wakes_who_follows"),
     (NeverClosed, "check_closed_store_says_so"),
     (NeverClosed, "check_unused_store_closes"),
