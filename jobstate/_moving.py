@@ -90,7 +90,7 @@ class Moving(Standing[T, S]):
             self._known(trigger)
         elif way.plain is not None and (self._own is None or self._own.is_idle):
             transition: Transition[S] = self._drafted(way.plain, effects)
-            self._commit(way.plain, transition, effects)
+            self._commit(way.plain.dest, transition, effects)
             listening = who_listens("transitioned")
             if listening:
                 self._turn = Turn(at_once=True)

@@ -301,9 +301,8 @@ class Standing(Generic[T, S]):
         )
         return transition
 
-    def _commit(self, edge: Edge, transition: Transition[S], effects: Effects) -> None:
+    def _commit(self, dest: State, transition: Transition[S], effects: Effects) -> None:
         """Make the transition so, in a single step: nothing in here waits or can fail."""
-        dest = edge.dest
         if dest.runs:
             if not self._running:
                 self._running = True

@@ -60,6 +60,12 @@ class TransitionEvent(Generic[S]):
         self.data: Any = None
         """The ``EventData`` of `transitions`, in a lifecycle with ``send_event``."""
 
+    def start_from(self, state: State) -> None:
+        """Note that others have moved the job, which is judged anew from where it stands."""
+        self.source = self.dest = state.value
+        if self.data is not None:
+            self.data.state = state.live
+
     def fail(self, error: BaseException, *, heard: bool = True) -> None:
         """Note what is being raised; *heard*: `transitions` would raise it too."""
         self.error = error

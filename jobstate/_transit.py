@@ -13,7 +13,7 @@ other; what they raise is collected, and a cancellation from outside is held bac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,11 @@ from ._arguments import Effects
 from ._errors import GuardRefused, HookFailed, Refused, TransitionRefused, WouldBlock
 from ._observers import tell_hook_failed, tell_refused, tell_transitioned, who_listens
 from ._records import Transition
+from ._replay import entry_of, replay
+from ._stored import Entry
 from ._table import Callback, Edge, TransitionEvent, Way
 from ._turn import Turn
+from .abc import Journal, SharedJournal
 
 if TYPE_CHECKING:
     from ._job import Job
@@ -97,7 +100,7 @@ async def _transit(
     Where it is not committed, a cancellation that was held back is raised instead of the reason;
     if *deferred*, it goes on being held back, and the reason is raised.
     """
-    table, source = job._table, job._state
+    table = job._table
     event = _event(job, trigger, args, kwargs)
     try:
         ready = await _readied(job, event, effects, turn)
@@ -110,7 +113,7 @@ async def _transit(
         raise
     if isinstance(ready, Refused):
         tell_refused(job, trigger, ready)
-        heard = isinstance(ready, TransitionRefused) and not source.ignores_invalid
+        heard = isinstance(ready, TransitionRefused) and not job._state.ignores_invalid
         event.fail(ready, heard=heard)
         await _unwind(event, turn, ready, heard=heard, deferred=deferred)
         try:
@@ -119,7 +122,7 @@ async def _transit(
             del ready, event
 
     edge, transition = ready
-    job._commit(edge, transition, effects)
+    job._commit(edge.dest, transition, effects)
     event.transition = transition
     if event.data is not None:
         event.data.state = edge.dest.live
@@ -157,16 +160,37 @@ def _event(
 async def _readied(
     job: Job[Any, Any], event: TransitionEvent[Any], effects: Effects, turn: Turn
 ) -> tuple[Edge, Transition[Any]] | Refused:
-    """Do all that comes before the commit, and return what is to be committed."""
-    edge = await _chosen(job._state.ways.get(event.trigger), event, turn)
-    if isinstance(edge, Refused):
-        return edge
-    for callback in edge.before:
-        await _called(callback, event, turn)
-    transition: Transition[Any] = job._drafted(edge, effects)
-    if job._journal is not None:
-        await turn.shielded(job._journal.append(transition))
-    return edge, transition
+    """Do all that comes before the commit, and return what is to be committed.
+
+    Where others have moved the job meanwhile, as its journal knows, it takes their steps first, and
+    the trigger is judged by where it stands then.
+    """
+    journal = job._journal
+    while True:
+        edge = await _chosen(job._state.ways.get(event.trigger), event, turn)
+        if isinstance(edge, Refused):
+            missed = await _missed(job, journal, turn)
+            if not missed:
+                return edge
+        else:
+            for callback in edge.before:
+                await _called(callback, event, turn)
+            transition: Transition[Any] = job._drafted(edge, effects)
+            if journal is None:
+                return edge, transition
+            missed = await turn.shielded(journal.append(entry_of(edge, transition, effects)))
+            if not missed:
+                return edge, transition
+        for entry in missed:
+            replay(job, entry)
+        event.start_from(job._state)
+
+
+async def _missed(job: Job[Any, Any], journal: Journal | None, turn: Turn) -> Sequence[Entry]:
+    """Return the steps that others have taken for a job that is about to refuse a trigger."""
+    if job._state.final or turn.held_back is not None:  # a cancelled caller waits no more
+        return ()
+    return await journal.missed(job.id, job.version) if isinstance(journal, SharedJournal) else ()
 
 
 async def _chosen(way: Way | None, event: TransitionEvent[Any], turn: Turn) -> Edge | Refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from ._errors import Refused
 from ._records import Progress, Transition
@@ -20,13 +20,30 @@ if TYPE_CHECKING:
 class Journal(Protocol):
     """Keeps the transitions of a job somewhere safer than memory."""
 
-    async def append(self, transition: Transition[Any]) -> None:
-        """Write the transition down, just before the job's status changes.
+    async def append(self, entry: Entry) -> Sequence[Entry] | None:
+        """Write a transition down, just before the job's status changes.
 
         The job hears of nothing until this returns, and nobody hears of the job. Once called it
         runs to its end, however the trigger's caller is cancelled. What it raises refuses the
         transition: then it must have written nothing, and the job stays as it was.
+
+        Returns:
+            Nothing, or ``None``, where it has written. A journal that others write as well returns
+            what they have written to it since the job's present version, in order, and then has
+            written nothing itself: the job takes these steps, and the trigger is judged anew.
         """
+
+
+@runtime_checkable
+class SharedJournal(Journal, Protocol):
+    """A journal that others write as well."""
+
+    async def missed(self, job_id: str, after: int) -> Sequence[Entry]:
+        """Return what was written for a job after version *after*, in order.
+
+        It is asked before a trigger is refused, so that nobody is refused for what was true before.
+        """
+        ...
 
 
 class Store(ABC):

@@ -953,9 +953,9 @@ async def test_deferred_triggers_are_written_to_the_journal():
     written = []
 
     class Journal:
-        async def append(self, transition):
+        async def append(self, entry):
             await checkpoint()
-            written.append((transition.trigger, job.version))
+            written.append((entry.transition.trigger, job.version))
 
     job: Job[Any] = Job(lifecycle=deferring(("retry", "x"), ("start",)), journal=Journal())
     await job.start()
@@ -1040,7 +1040,7 @@ async def test_deferred_trigger_of_a_cancelled_caller(waiting):
         await checkpoint()
 
     class Kept:
-        async def append(self, transition):
+        async def append(self, entry):
             await checkpoint()
 
     if waiting in ("before", "after"):

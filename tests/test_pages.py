@@ -42,6 +42,7 @@ ORDER = [
     "jobstate._observers",
     "jobstate._own",
     "jobstate._standing",
+    "jobstate._replay",
     "jobstate._transit",
     "jobstate._moving",
     "jobstate._threadsafe",

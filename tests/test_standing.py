@@ -20,6 +20,7 @@ import pytest
 from jobstate import (
     JOB_LIFECYCLE,
     BadArgument,
+    Entry,
     Job,
     JobStateError,
     JobStatus,
@@ -1012,7 +1013,7 @@ def test_a_job_with_a_journal_cannot_move_at_once():
     """A journal takes its time: a trigger that cannot wait is refused, and nothing has changed."""
 
     class Journal:
-        async def append(self, transition):
+        async def append(self, entry):
             raise AssertionError("nothing was to be written")
 
     job: Job = Job(journal=Journal())
@@ -1157,8 +1158,8 @@ def test_the_moment_of_change_does_not_go_back_to_before_a_report():
     clock = Clock(1000)
 
     class Slow:
-        async def append(self, transition: Transition) -> None:
-            if transition.trigger == "beat":
+        async def append(self, entry: Entry) -> None:
+            if entry.transition.trigger == "beat":
                 clock.turn(5)
                 job.report(40)
 

@@ -26,6 +26,7 @@ from jobstate import (
     _turn,
     _waiting,
 )
+from jobstate._replay import entry_of
 from jobstate.testing import Deadlock, ExplorationFailed, explore, run_seeded
 
 SCHEDULES = int(os.environ.get("JOBSTATE_SCHEDULES", "10000"))
@@ -344,11 +345,11 @@ def half_a_commit(monkeypatch):
     commit, settle = _standing.Standing._commit, _transit._settle
     owed = {}
 
-    def first_half(self, edge, transition, effects):
+    def first_half(self, dest, transition, effects):
         if self._turn is None:
-            commit(self, edge, transition, effects)
+            commit(self, dest, transition, effects)
         else:
-            self._state, owed[self] = edge.dest, (edge, transition, effects)
+            self._state, owed[self] = dest, (dest, transition, effects)
 
     async def second_half(callbacks, event, turn, failures):
         await settle(callbacks, event, turn, failures)
@@ -406,7 +407,7 @@ def committed_though_refused(monkeypatch):
         transition = job._drafted(edge, effects)
         if job._journal is not None:
             with suppress(Exception):
-                await turn.shielded(job._journal.append(transition))
+                await turn.shielded(job._journal.append(entry_of(edge, transition, effects)))
         return edge, transition
 
     monkeypatch.setattr(_transit, "_readied", readied)
@@ -426,13 +427,14 @@ def journalled_after_commit(monkeypatch):
         finally:
             job._own.journal = journal
         if not isinstance(ready, Refused):
-            commit(job, *ready, effects)
-            await turn.shielded(journal.append(ready[1]))
+            edge, transition = ready
+            commit(job, edge.dest, transition, effects)
+            await turn.shielded(journal.append(entry_of(edge, transition, effects)))
         return ready
 
-    def once(self, edge, transition, effects):
+    def once(self, dest, transition, effects):
         if transition not in self._history:
-            commit(self, edge, transition, effects)
+            commit(self, dest, transition, effects)
 
     monkeypatch.setattr(_standing.Standing, "_commit", once)
     monkeypatch.setattr(_transit, "_readied", hasty)

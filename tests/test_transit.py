@@ -19,6 +19,7 @@ from anyio.lowlevel import checkpoint
 
 from jobstate import (
     JOB_LIFECYCLE,
+    Entry,
     GuardRefused,
     HookFailed,
     Job,
@@ -122,7 +123,7 @@ class Slots:
 
         return async_hook if self.asynchronous else hook
 
-    async def append(self, transition: Transition[Any]) -> None:
+    async def append(self, entry: Entry) -> None:
         """Do as a journal that is one more slot."""
         await self.hook("journal")()
 
@@ -1458,8 +1459,8 @@ async def test_journal_is_written_just_before_the_commit():
     written = []
 
     class Journal:
-        async def append(self, transition):
-            written.append((transition, job.version, job.status))
+        async def append(self, entry):
+            written.append((entry.transition, job.version, job.status))
             await checkpoint()
 
     job = Job(journal=Journal())
@@ -1489,7 +1490,7 @@ async def test_journal_refuses_by_raising_at_once():
     """A journal that raises before there is anything to await refuses all the same."""
 
     class Journal:
-        def append(self, transition):
+        def append(self, entry):
             raise OSError("closed")
 
     job = Job(journal=Journal())
@@ -1537,8 +1538,8 @@ async def test_journal_cannot_be_written_at_once(trigger):
     written = []
 
     class Journal:
-        async def append(self, transition):
-            written.append(transition)
+        async def append(self, entry):
+            written.append(entry)
 
     job = Job(journal=Journal())
     with pytest.raises(WouldBlock) as caught:

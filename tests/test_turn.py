@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from jobstate import (
     JOB_LIFECYCLE,
+    Entry,
     GuardRefused,
     HookFailed,
     Job,
@@ -434,8 +435,8 @@ def hooked(slot: str, act: Callable[[Job[Any, Any]], Any], asynchronous: bool) -
         return True
 
     class Journal:
-        async def append(self, transition: Transition[Any]) -> None:
-            if transition.trigger == "succeed":
+        async def append(self, entry: Entry) -> None:
+            if entry.transition.trigger == "succeed":
                 await checkpoint()
                 answer = act(job)
                 if answer is not None:

@@ -150,9 +150,9 @@ def cut_short_when_cancelled(monkeypatch):
 def another_transition(monkeypatch):
     commit = _standing.Standing._commit
 
-    def lie(self, edge, transition, effects):
+    def lie(self, dest, transition, effects):
         watched = self.lifecycle is not JOB_LIFECYCLE
-        commit(self, edge, transition._replace() if watched else transition, effects)
+        commit(self, dest, transition._replace() if watched else transition, effects)
 
     monkeypatch.setattr(_standing.Standing, "_commit", lie)
 

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from jobstate import (
     JOB_LIFECYCLE,
     BadArgument,
+    Entry,
     HookFailed,
     Job,
     JobAbandoned,
@@ -1476,7 +1477,7 @@ async def test_nobody_hears_of_a_transition_before_its_journal_has_it(written):
     begun, go_on = anyio.Event(), anyio.Event()
 
     class Journal:
-        async def append(self, transition: Transition[Any]) -> None:
+        async def append(self, entry: Entry) -> None:
             begun.set()
             await go_on.wait()
             if not written:

@@ -4,12 +4,11 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
 
-from jobstate import Job, Transition
+from jobstate import Entry, Job
 
 
 class FileJournal:
@@ -18,8 +17,9 @@ class FileJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def append(self, transition: Transition[Any]) -> None:
+    async def append(self, entry: Entry) -> None:
         """Write a line, and return once the disk has it."""
+        transition = entry.transition
         line = json.dumps(
             {
                 "job": transition.job_id,

@@ -10,6 +10,7 @@ from typing import Any
 from .._job import Job
 from .._lifecycle import Lifecycle
 from .._records import Transition
+from .._stored import Entry
 from .._table import TransitionEvent
 from ..abc import Observer
 from ._world import NotKept, Step, World, calling
@@ -25,8 +26,9 @@ class Journal:
         self._world, self._number = world, number
         self._kept = world.kept.setdefault(number, [])
 
-    async def append(self, transition: Transition[Any]) -> None:
+    async def append(self, entry: Entry) -> None:
         """Write, which takes time; fail one time in ten."""
+        transition = entry.transition
         world, job = self._world, self._world.jobs[self._number]
         await world.pause()
         if job.version >= transition.version:

@@ -17,6 +17,7 @@ from anyio.lowlevel import checkpoint
 
 from jobstate import (
     JOB_LIFECYCLE,
+    Entry,
     HookFailed,
     Job,
     JobStatus,
@@ -184,8 +185,9 @@ class Stage:
         """Be a hook on the one job."""
         await self.hook(f"{place} {event.trigger}", event)
 
-    async def append(self, transition: Transition[Any]) -> None:
+    async def append(self, entry: Entry) -> None:
         """Be a journal."""
+        transition = entry.transition
         if transition.version != self.job.version + 1:
             self.problems.append(f"{transition} was written after it was committed")
         if not self._armed or transition.trigger == "note":

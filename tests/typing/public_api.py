@@ -25,6 +25,7 @@ from jobstate import (
     Command,
     CommandResult,
     EdgeInfo,
+    Entry,
     GuardRefused,
     HookFailed,
     Job,
@@ -482,14 +483,14 @@ async def a_class_of_jobs_keeps_its_types(
 class FileJournal:
     """Is a journal by its method alone."""
 
-    async def append(self, transition: Transition[Any]) -> None:
+    async def append(self, entry: Entry) -> None:
         """Write a transition down."""
 
 
 class HastyJournal:
     """Does not wait for what it writes, and so is none."""
 
-    def append(self, transition: Transition[Any]) -> None:
+    def append(self, entry: Entry) -> None:
         """Write a transition down, some time."""
 
 
