@@ -127,6 +127,17 @@ def checked_info(job_id: str, asker: str, info: object, name: str = "info") -> M
     return MappingProxyType(dict(info))
 
 
+def checked_version(job_id: str, after: object) -> int:
+    """Return *after*, if it is a version.
+
+    Raises:
+        BadArgument: it is none.
+    """
+    if not isinstance(after, int) or isinstance(after, bool) or after < 0:
+        raise BadArgument(job_id, f"after={after!r}", "a version is a whole number from 0 on")
+    return after
+
+
 def error_info(error: BaseException | str) -> ErrorInfo:
     """Return an error as text."""
     if isinstance(error, str):

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Generator
 from inspect import isawaitable, iscoroutine
 from typing import Any
 
-from ._arguments import UNSET
+from ._arguments import UNSET, checked_version
 from ._errors import (
     BadArgument,
     JobAbandoned,
@@ -316,7 +316,7 @@ class Job(Moving[T, S]):
             self,
             frozenset(state.name for state in states),
             tuple(state.value for state in states),
-            self._checked_version(after),
+            checked_version(self.id, after),
         )
 
     def changes(self, after: int = 0) -> Changes[S]:
@@ -330,7 +330,7 @@ class Job(Moving[T, S]):
             WrongThread: called outside the job's event loop.
         """
         self._check_home()
-        return Changes(self, self._checked_version(after))
+        return Changes(self, checked_version(self.id, after))
 
     def abandon(self, reason: str) -> None:
         """Wake every wait for this job with an error: what the job depends on has gone.
@@ -347,11 +347,6 @@ class Job(Moving[T, S]):
             listener.ended(self)
 
     # --- helpers ---
-
-    def _checked_version(self, after: int) -> int:
-        if not isinstance(after, int) or isinstance(after, bool) or after < 0:
-            raise BadArgument(self.id, f"after={after!r}", "a version is a whole number from 0 on")
-        return after
 
     def _last_event(self) -> TransitionEvent[S]:
         """Return the event of the final transition, for a hook that comes after it."""

@@ -50,11 +50,15 @@ class Moving(Standing[T, S]):
 
     async def _my_turn(self, trigger: str) -> Turn:
         """Return the job's turn, once it is the running task's."""
+        if self._turn is not None:
+            self._check_not_mine(self._known(trigger), self._turn)
+        return await self._take_turn()
+
+    async def _take_turn(self) -> Turn:
         turn = self._turn
         if turn is None:
             self._turn = turn = Turn()
         else:
-            self._check_not_mine(self._known(trigger), turn)
             await turn.wait(self._release)
         return turn
 

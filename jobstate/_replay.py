@@ -41,18 +41,19 @@ def replay(job: Job[Any, Any], entry: Entry) -> None:
     )
 
 
-def replay_progress(job: Job[Any, Any], progress: Progress) -> None:
-    """Have a job know what was reported last, if that is of its present attempt and new."""
+def replay_progress(job: Job[Any, Any], progress: Progress) -> bool:
+    """Have a job know what was reported last; return whether it is new, and of this attempt."""
     if not job._state.runs or progress.attempt != job.attempt:
-        return
+        return False
     if job._reported is not None and progress.timestamp <= job._reported:
-        return
+        return False
     job._info = MappingProxyType(dict(progress.info))
     job._progress = float(progress.progress)
     job._reported = progress.timestamp
     job._updated = max(job._updated, progress.timestamp)
     for listener in each(job._at_step):
         listener.reported(job)
+    return True
 
 
 def _state(job: Job[Any, Any], status: Any) -> State:

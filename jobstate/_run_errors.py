@@ -52,14 +52,14 @@ class JobUnfinished(JobStateError):
 
 
 class JobsClosed(JobStateError):
-    """The collection takes no more jobs; nothing has changed."""
+    """The collection takes no more jobs, or none yet; nothing has changed."""
 
-    def __init__(self, job_id: str) -> None:
-        self.job_id = job_id
-        super().__init__(job_id)
+    def __init__(self, job_id: str, state: str = "was closed") -> None:
+        self.job_id, self.state = job_id, state
+        super().__init__(job_id, state)
 
     def __str__(self) -> str:
-        return f"job {self.job_id} cannot be added: the collection was closed"
+        return f"job {self.job_id} cannot be added: the collection {self.state}"
 
 
 class ChangesLost(JobStateError):

@@ -109,6 +109,17 @@ class CorruptRecord(JobStateError, ValueError):
         return f"a stored record cannot be read: {self.path}: {self.problem}"
 
 
+class NotRestorable(JobStateError):
+    """A job that is kept cannot be taken up here; it stays in its store as it is."""
+
+    def __init__(self, job_id: str, problem: str) -> None:
+        self.job_id, self.problem = job_id, problem
+        super().__init__(job_id, problem)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} cannot be restored: {self.problem}"
+
+
 class NewerFormat(JobStateError):
     """What is stored was written by a later release, and is not read, let alone changed."""
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ._arguments import UNSET
 from ._ids import new_id
-from ._records import Progress, Transition
+from ._records import Progress, Snapshot, Transition, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +102,42 @@ class StoredJob:
     def final(self) -> bool:
         """Whether the job has ended."""
         return bool(self.entries) and self.entries[-1].final
+
+    def snapshot(self) -> Snapshot[Any, str]:
+        """Return all that can be read of the job; statuses are names, whatever its lifecycle."""
+        job, progress, status = self.job, self.progress, self.status
+        steps = [entry.transition for entry in self.entries]
+        attempt = steps[-1].attempt if steps else 0
+        of_attempt = [step for step in steps if step.attempt == attempt]
+        errors = [step.error for step in of_attempt if step.error is not None]
+        error = errors[-1] if errors else None
+        percent = 0.0
+        retry = next((step for step in reversed(steps) if not step.internal), None)
+        info = job.info if progress is None else progress.info
+        moments = [job.timestamp, *(step.timestamp for step in steps)]
+        if progress is not None:
+            moments.append(progress.timestamp)
+            percent = progress.progress if progress.attempt == attempt else 0.0
+        result = next((each.result for each in self.entries if each.result is not UNSET), None)
+        extras = {**job.extras}
+        for entry in self.entries:
+            extras.update(entry.extras or {})
+        return Snapshot(
+            id=job.id,
+            name=job.name,
+            status=status,
+            version=self.version,
+            progress=100.0 if status == "SUCCESS" else percent,
+            attempt=attempt,
+            max_attempts=job.max_attempts,
+            result=result,
+            error_reason=None if error is None else error.reason or None,
+            error_message=None if error is None else error.message,
+            info=dict(info),
+            extras=extras,
+            created_at=moment(job.timestamp),
+            updated_at=moment(max(moments)),
+            retry_at=moment(retry.timestamp + (retry.delay or 0.0))
+            if retry is not None and status == "RETRY"
+            else None,
+        )

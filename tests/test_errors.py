@@ -44,6 +44,7 @@ from jobstate import (
     NoCurrentJob,
     NoLoopYet,
     NothingToDefer,
+    NotRestorable,
     OutcomeUndeclared,
     ReentrantTrigger,
     ReentrantWait,
@@ -374,6 +375,10 @@ SENTENCES: list[tuple[JobStateError, str]] = [
     (
         CorruptRecord("version", "'two' cannot stand there"),
         "a stored record cannot be read: version: 'two' cannot stand there",
+    ),
+    (
+        NotRestorable("j1", "it follows lifecycle 'review', and what is known is: job"),
+        "job j1 cannot be restored: it follows lifecycle 'review', and what is known is: job",
     ),
     (
         NewerFormat("a stored record", 2, 1),

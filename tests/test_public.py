@@ -27,6 +27,7 @@ PAGES = [
     "jobstate.executors.processes",
     "jobstate.executors.tasks",
     "jobstate.executors.threads",
+    "jobstate.jobs",
     "jobstate.observability.structlog",
     "jobstate.stores",
     "jobstate.stores.memory",
@@ -279,7 +280,7 @@ def test_importing_is_lean(imported):
     public = {name for name in ours if "._" not in name}
     assert public == set(PAGES) & public | {"jobstate.observability"}
     stores = {page for page in PAGES if page.startswith("jobstate.stores")}
-    apart = {"jobstate", "jobstate.blocking", "jobstate.testing", *stores}
+    apart = {"jobstate", "jobstate.blocking", "jobstate.jobs", "jobstate.testing", *stores}
     assert set(PAGES) - public == apart
     assert not any("_demo" in name for name in ours)
 

@@ -23,6 +23,7 @@ from jobstate import (
     TransitionRefused,
     UnknownStatus,
 )
+from jobstate._arguments import UNSET
 from jobstate._replay import replay, replay_progress
 
 pytestmark = pytest.mark.anyio
@@ -233,6 +234,15 @@ async def test_replayed_jobs_are_as_those_that_moved(seed):
     assert outcomes == [moved.outcome]
 
 
+async def test_a_result_is_kept_where_it_is_one():
+    """What a trigger is given as a result is written where the work is done with it."""
+    job, _, journal = two()
+    await job.trigger("start", result=1)
+    await job.succeed(None)
+    assert [entry.result for entry in journal.entries] == [UNSET, None]
+    assert [entry.final for entry in journal.entries] == [False, True]
+
+
 async def test_names_become_the_statuses_of_the_lifecycle():
     """What comes out of a store names its statuses; the job's history has the members."""
     first, second, journal = two()
@@ -240,7 +250,8 @@ async def test_names_become_the_statuses_of_the_lifecycle():
     (entry,) = journal.entries
     step = entry.transition._replace(source="PENDING", dest="STARTED")
     replay(second, Entry(step))
-    assert second.history[0].dest is STARTED
+    assert (second.history[0].source, second.history[0].dest) == (PENDING, STARTED)
+    assert all(isinstance(status, JobStatus) for status in second.history[0][3:5])
     with pytest.raises(UnknownStatus, match="PAUSED"):
         replay(second, Entry(step._replace(version=2, source="STARTED", dest="PAUSED")))
     assert (second.status, second.version) == (STARTED, 1)
@@ -250,19 +261,24 @@ async def test_progress_is_taken_where_it_is_new_and_of_this_attempt():
     """A report of another attempt, an old one, and one that comes too late change nothing."""
     job, _, _ = two()
     told = Progress("both", 1, 1, 40, {"rows": 4}, 1_000.0)
-    replay_progress(job, told)
+    assert replay_progress(job, told) is False
     assert job.progress == 0
     await job.start()
     async with job.changes(after=1) as changes:
-        replay_progress(job, told)
+        assert replay_progress(job, told)
         assert await anext(changes) == told
     assert (job.progress, dict(job.info)) == (40, {"rows": 4})
+    assert replay_progress(job, Progress("both", 1, 1, 45, {"rows": 4}, 1_000.5))
+    assert (job.progress, job.info) == (45, {"rows": 4})
     for stale in (
         Progress("both", 1, 1, 10, {}, 999.0),
         Progress("both", 1, 2, 10, {}, 1_001.0),
     ):
-        replay_progress(job, stale)
-    assert job.progress == 40
+        assert not replay_progress(job, stale)
+    assert job.progress == 45
+    late = Progress("both", 1, 1, 50, {}, 2.0**33)
+    assert replay_progress(job, late)
+    assert job.updated_at == late.at
     await job.succeed()
     replay_progress(job, Progress("both", 1, 1, 60, {}, 1_002.0))
     assert job.progress == 100

@@ -86,8 +86,11 @@ class File:
         patience: seconds to wait while another program has the file locked.
     """
 
-    def __init__(self, path: Path, synchronous: str, patience: float) -> None:
+    def __init__(
+        self, path: Path, synchronous: str, patience: float, *, create: bool = True
+    ) -> None:
         self.path = path
+        self._create = create
         self.name = str(path)
         self.synchronous = synchronous
         self.patience = patience
@@ -138,6 +141,8 @@ class File:
         """
         warn_of_faults()
         with self.told():
+            if not self._create and not self.path.exists():
+                raise StoreBroken(self.name, "there is no such file, and it was not to be made")
             with suppress(FileExistsError):
                 # Never open and close one that is there: that would drop SQLite's locks on it.
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

@@ -55,6 +55,7 @@ class SQLiteStore(Store):
             it survives the end of the process in whatever way, and a power cut may cost the last
             commits; ``"EXTRA"`` is as FULL on file systems that forget new files.
         patience: seconds to wait while another program has the file locked.
+        create: whether the file is made where there is none; else that is `StoreBroken`.
 
     Raises:
         ValueError: *synchronous* is none of these, or *path* names no file.
@@ -66,13 +67,14 @@ class SQLiteStore(Store):
         *,
         synchronous: Literal["FULL", "NORMAL", "EXTRA"] = "FULL",
         patience: float = 5.0,
+        create: bool = True,
     ) -> None:
         if synchronous not in ("FULL", "NORMAL", "EXTRA"):
             raise ValueError(f"synchronous is FULL, NORMAL or EXTRA, not {synchronous!r}")
         where = os.fspath(path)
         if where in ("", ":memory:"):
             raise ValueError(f"{where!r} names no file; MemoryStore keeps jobs in memory")
-        self._file = File(Path(os.path.realpath(where)), synchronous, patience)
+        self._file = File(Path(os.path.realpath(where)), synchronous, patience, create=create)
         self._feeds = Feeds(self._page, self._newest)
         self._claims = Claims(self._file.name, self._file.bells, self._feeds.check)
         self._lock = threading.Lock()

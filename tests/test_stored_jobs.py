@@ -1,0 +1,811 @@
+"""Jobs in a store, from several places: awaited, read, made and moved."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import AsyncExitStack
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from anyio.lowlevel import checkpoint
+
+from jobstate import (
+    JOB_LIFECYCLE,
+    BadArgument,
+    DuplicateJob,
+    InvalidJobId,
+    JobAbandoned,
+    JobFailed,
+    JobNotFound,
+    JobsClosed,
+    JobStatus,
+    Lifecycle,
+    NotRestorable,
+    Outcome,
+    Progress,
+    StaleVersion,
+    StoreBroken,
+    StoreBusy,
+    StoreClosed,
+    Transition,
+    TransitionRefused,
+    UnknownStatus,
+    Unreachable,
+    Unstorable,
+    jobs,
+)
+from jobstate.stores.memory import MemoryStore
+from jobstate.stores.sqlite import SQLiteStore
+
+pytestmark = pytest.mark.anyio
+
+PENDING, STARTED, SUCCESS, FAILURE, RETRY, REVOKED = JobStatus
+
+REVIEW = Lifecycle[str](
+    "review",
+    states=["OPEN", {"name": "MERGED", "final": True}],
+    transitions=[["merge", "OPEN", "MERGED"]],
+    means={"MERGED": SUCCESS},
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where a store may be made."""
+    return tmp_path / "jobs.db"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """Fail a test that leaves a store open."""
+    yield
+    assert [thread.name for thread in threading.enumerate() if "jobs.db" in thread.name] == []
+
+
+async def told(changes: Any, number: int) -> list[tuple[Any, ...]]:
+    """Return so many changes, in short."""
+    read: list[tuple[Any, ...]] = []
+    while len(read) < number:
+        change = await anext(changes)
+        if isinstance(change, Progress):
+            read.append((change.job_id, change.version, change.progress))
+        else:
+            read.append((change.job_id, change.version, change.dest))
+    return read
+
+
+# --- the plain case -------------------------------------------------------------------------
+
+WRITER = """
+import sys, anyio
+from jobstate import jobs
+
+async def main(path):
+    async with jobs.open(path) as stored:
+        job = await stored.create("north", name="publish")
+        print("made", flush=True)
+        sys.stdin.readline()
+        await job.start()
+        job.report(50, info={"rows": 5})
+        await job.succeed({"rows": 10})
+
+anyio.run(main, sys.argv[1])
+"""
+
+WAITER = """
+import sys, anyio
+from jobstate import jobs
+
+async def main(path):
+    outcome = await jobs.open(path).get("north").completed()
+    print(outcome.status, outcome.result)
+
+anyio.run(main, sys.argv[1])
+"""
+
+
+def python(program: str, path: Any) -> subprocess.Popen[str]:
+    """Run a program in a process of its own."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", program, os.fspath(path)]
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+async def said(process: subprocess.Popen[str]) -> str:
+    """Return the next line of a process."""
+    assert process.stdout is not None
+    return (await anyio.to_thread.run_sync(process.stdout.readline)).rstrip()
+
+
+async def test_a_job_of_another_process_is_awaited(path):
+    """Two processes wait for a job that a third one drives, and both are told how it ended."""
+    with python(WRITER, path) as writer:
+        assert await said(writer) == "made"
+        with python(WAITER, path) as waiter:
+            async with anyio.create_task_group() as tasks:
+
+                async def wait() -> None:
+                    outcome = await jobs.open(path).get("north").completed()
+                    assert (outcome.status, outcome.result) == (SUCCESS, {"rows": 10})
+                    assert outcome.status is SUCCESS
+
+                tasks.start_soon(wait)
+                await checkpoint()
+                writer.stdin.write("\n")
+                writer.stdin.flush()
+            assert await said(waiter) == "SUCCESS {'rows': 10}"
+    assert (writer.returncode, waiter.returncode) == (0, 0)
+    shot = await jobs.open(path).get("north").snapshot()
+    assert (shot.status, shot.progress, shot.info) == ("SUCCESS", 100, {"rows": 5})
+
+
+async def test_a_killed_driver_is_replaced_and_nobody_who_waits_notices(path):
+    """A wait goes on over the death of the process that drove the job, without a gap."""
+    with python(WRITER, path) as writer:
+        assert await said(writer) == "made"
+        handle = jobs.open(path).get("north")
+        seen: list[Any] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def follow() -> None:
+                async with handle.changes() as changes:
+                    async for change in changes:
+                        seen.append(change)
+
+            tasks.start_soon(follow)
+            writer.send_signal(signal.SIGKILL)
+            async with jobs.open(path) as stored:
+                job = await stored.load("north")
+                await job.start()
+                await job.fail("lost")
+    assert [change.version for change in seen] == [1, 2]
+    assert (await handle.completed()).error_message == "lost"
+
+
+# --- handles --------------------------------------------------------------------------------
+
+
+async def test_a_handle_tells_how_a_job_ended(path):
+    """At once where it has ended; with the error's words, never with the exception itself."""
+    async with jobs.open(path) as stored:
+        job = await stored.create("north", extras={"part": 1})
+        await job.start()
+        await job.fail(ValueError("no rows"))
+        handle = jobs.open(path).get("north")
+        outcome = await handle.completed()
+        assert outcome == job.outcome
+        assert isinstance(outcome, Outcome)
+        with pytest.raises(JobFailed, match="no rows"):
+            await handle
+    assert repr(handle) == "<JobHandle north>"
+
+
+async def test_a_handle_waits_for_a_status(path):
+    """A transition of the past, one to come, and one that can no longer come."""
+    async with jobs.open(path) as stored:
+        job = await stored.create("north")
+        handle = stored.get("north")
+        start = await job.start()
+        assert await handle.reached(STARTED) == start
+        found: list[Any] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def wait() -> None:
+                found.append(await handle.reached("STARTED", RETRY, after=1))
+
+            tasks.start_soon(wait)
+            await checkpoint()
+            retry = await job.retry("busy")
+        assert found == [retry]
+        await job.revoke()
+        with pytest.raises(Unreachable) as caught:
+            await handle.reached(SUCCESS)
+        assert caught.value.status is REVOKED
+        with pytest.raises(Unreachable):
+            await handle.reached(STARTED, after=1)
+        with pytest.raises(UnknownStatus):
+            await handle.reached("PAUSED")
+        with pytest.raises(BadArgument):
+            await handle.reached()
+        with pytest.raises(BadArgument):
+            await handle.reached(SUCCESS, after=-1)
+
+
+async def test_a_handle_reads_every_change(path):
+    """From a version on, with progress, up to the end; outside of its block it is closed."""
+    async with jobs.open(path) as stored:
+        job = await stored.create("north")
+        handle = stored.get("north")
+        async with handle.changes() as changes:
+            await job.start()
+            job.report(40)
+            assert await told(changes, 2) == [("north", 1, STARTED), ("north", 1, 40)]
+            await job.succeed()
+            assert await told(changes, 1) == [("north", 2, SUCCESS)]
+            with pytest.raises(StopAsyncIteration):
+                await anext(changes)
+        with pytest.raises(anyio.ClosedResourceError):
+            await anext(changes)
+        async with handle.changes(after=1) as changes:
+            assert [change.version async for change in changes] == [2]
+        assert [step.dest for step in await handle.history()] == ["STARTED", "SUCCESS"]
+        assert [step.version for step in await handle.history(after=1)] == [2]
+        with pytest.raises(BadArgument):
+            handle.changes(after="x")  # type: ignore[arg-type]
+        with pytest.raises(BadArgument):
+            await handle.history(after=True)
+
+
+async def test_waits_can_be_cancelled(path):
+    """A wait that is cancelled closes what it opened; the job goes on."""
+    async with jobs.open(path) as stored:
+        job = await stored.create("north")
+        aside = jobs.open(path)
+        async with anyio.create_task_group() as tasks:
+            for _ in "abc":
+                tasks.start_soon(aside.get("north").completed)
+            await job.start()
+            tasks.cancel_scope.cancel()
+        assert aside._open is None
+        await job.succeed()
+
+
+async def test_what_is_not_there(path, tmp_path):
+    """Neither a missing file nor a missing job is made by asking for it."""
+    with pytest.raises(StoreBroken, match="no such file"):
+        await jobs.open(path).get("north").completed()
+    assert list(tmp_path.iterdir()) == []
+    async with jobs.open(path) as stored:
+        for ask in (
+            stored.get("north").completed,
+            stored.get("north").snapshot,
+            stored.get("north").history,
+        ):
+            with pytest.raises(JobNotFound):
+                await ask()
+        with pytest.raises(JobNotFound):
+            await stored.load("north")
+    for bad in ("", "a/b", "a\nb", "x' OR 1=1 --", "é", None):
+        with pytest.raises(InvalidJobId):
+            jobs.open(path).get(bad)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="names no file"):
+        await jobs.open(":memory:").get("north").completed()
+
+
+async def test_a_closed_store_wakes_who_waits():
+    """A wait by a handle ends with the store that it reads."""
+    store = MemoryStore()
+    async with anyio.create_task_group() as tasks, jobs.open(store) as stored:
+        await stored.create("north")
+
+        async def wait() -> None:
+            with pytest.raises(StoreClosed):
+                await jobs.open(store).get("north").completed()
+
+        tasks.start_soon(wait)
+        await checkpoint()
+
+
+# --- several who drive ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_of_several_who_race_one_commits(path, seed):
+    """Of any number of processes that start a job, one does; all others are judged by that."""
+    won: list[Transition[Any]] = []
+    lost: list[TransitionRefused] = []
+
+    async def start(job: Any) -> None:
+        try:
+            won.append(await job.start())
+        except TransitionRefused as refused:
+            lost.append(refused)
+
+    async with jobs.open(path) as stored:
+        await stored.create("north")
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(jobs.open(path)) for _ in range(5)]
+        loaded = [await each.load("north") for each in opened]
+        async with anyio.create_task_group() as tasks:
+            for job in loaded[seed:] + loaded[:seed]:
+                tasks.start_soon(start, job)
+        assert (len(won), len(lost)) == (1, 4)
+        assert {error.status for error in lost} == {STARTED}
+        assert {job.history for job in loaded} == {tuple(won)}
+
+
+async def test_a_loaded_job_does_what_others_do(path):
+    """Waits for it are woken, its history has every step, and its hooks are the driver's."""
+    heard: list[str] = []
+    async with jobs.open(path) as here, jobs.open(path) as there:
+        mine = await here.create("north")
+        theirs = await there.load("north")
+        assert await there.load("north") is theirs
+        mine.on(STARTED, lambda event: heard.append("mine"))
+        theirs.on(STARTED, lambda event: heard.append("theirs"))
+        async with theirs.changes() as changes:
+            await mine.start()
+            mine.report(30, info={"rows": 3})
+            assert await told(changes, 2) == [("north", 1, STARTED), ("north", 1, 30)]
+        assert (theirs.progress, theirs.info) == (30, {"rows": 3})
+        await theirs.succeed(7)
+        assert (await mine.completed()).result == 7
+        assert mine.history == theirs.history
+        assert heard == ["mine"]
+        assert (await there.load("north")).outcome == mine.outcome
+
+
+async def test_a_job_that_ended_is_loaded_as_it_was(path):
+    """After all processes have gone, it has its history, times and outcome."""
+    async with jobs.open(path) as stored:
+        job = await stored.create(
+            "north", name="publish", max_attempts=None, info={"a": 1}, extras={"x": 2}
+        )
+        await job.start()
+        job.report(10, info={"b": 2})
+        await job.retry(OSError("busy"), delay=3)
+        await job.start()
+        await job.succeed([1, None, "x"])
+        shot = job.snapshot()
+    async with jobs.open(path) as stored:
+        again = await stored.load("north")
+        assert again.snapshot() == shot
+        assert (again.history, again.outcome) == (job.history, job.outcome)
+        assert again.info == {"a": 1, "b": 2}
+        assert await again == [1, None, "x"]
+
+
+async def test_a_job_is_moved_by_others_while_it_is_made(path, monkeypatch):
+    """Nothing is missed between the write of a new job and its joining the others."""
+    create = SQLiteStore.create
+
+    async def created_and_revoked(self: Any, record: Any) -> int:
+        position = await create(self, record)
+        async with jobs.open(path) as other:
+            await (await other.load("north")).revoke("quicker")
+        async with self.follow("north") as feed:
+            async for _ in feed:
+                pass
+        return position
+
+    async with jobs.open(path) as stored:
+        monkeypatch.setattr(SQLiteStore, "create", created_and_revoked)
+        job = await stored.create("north")
+        assert (await job.completed()).reason == "quicker"
+
+
+async def test_a_job_is_moved_by_others_while_it_is_loaded(path, monkeypatch):
+    """Nothing is missed between the reading of a job and its joining the others."""
+    load = SQLiteStore.load
+
+    async def loaded_and_revoked(self: Any, job_id: str) -> Any:
+        monkeypatch.setattr(SQLiteStore, "load", load)
+        stored = await load(self, job_id)
+        async with jobs.open(path) as other:
+            await (await other.load("north")).revoke("quicker")
+        async with self.follow("north") as feed:
+            async for _ in feed:
+                pass
+        return stored
+
+    async with jobs.open(path) as stored:
+        await stored.create("north")
+    async with jobs.open(path) as stored:
+        monkeypatch.setattr(SQLiteStore, "load", loaded_and_revoked)
+        both: list[Any] = []
+
+        async def get() -> None:
+            both.append(await stored.load("north"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(get)
+            tasks.start_soon(get)
+        assert both[0] is both[1]
+        assert (await both[0].completed()).reason == "quicker"
+
+
+async def test_a_job_in_the_middle_of_a_transition_catches_up_after_it(path):
+    """What is heard while a hook runs is taken once the job is free, in order."""
+    inside, go_on = anyio.Event(), anyio.Event()
+    async with jobs.open(path) as here, jobs.open(path) as there:
+        mine = await here.create("north")
+        theirs = await there.load("north")
+
+        async def hold(event: Any) -> None:
+            inside.set()
+            await go_on.wait()
+
+        mine.on(STARTED, hold)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(mine.start)
+            await inside.wait()
+            await theirs.reached(STARTED)
+            await theirs.retry("busy")
+            await theirs.start()
+            async with here.get("north").changes(after=2) as changes:
+                await anext(changes)
+            assert mine.version == 1
+            go_on.set()
+        await mine.reached(STARTED, after=2)
+        assert mine.history == theirs.history
+
+
+async def test_nobody_reads_what_he_has_written_himself():
+    """A job's own steps come back by the feed, and are known: nothing is asked of the store."""
+
+    class Late(MemoryStore):
+        """Acknowledges long after others can read it."""
+
+        asked = 0
+
+        async def append(self, entry: Any, *, expected: int) -> int:
+            position = await super().append(entry, expected=expected)
+            for _ in range(5):
+                await checkpoint()
+            return position
+
+        async def history(self, job_id: str, *, after: int = 0) -> Any:
+            self.asked += 1
+            return await super().history(job_id, after=after)
+
+    store = Late()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        await job.start()
+        await job.succeed()
+        for _ in range(5):
+            await checkpoint()
+        assert (store.asked, job.version) == (0, 2)
+
+
+# --- lost replies, broken stores ------------------------------------------------------------
+
+
+class Unreliable(MemoryStore):
+    """Writes, and then breaks, so many times."""
+
+    def __init__(self, breaks: int, *, writes: bool = True) -> None:
+        super().__init__()
+        self.breaks, self.writes, self.appends = breaks, writes, 0
+
+    async def append(self, entry: Any, *, expected: int) -> int:
+        self.appends += 1
+        if self.breaks:
+            self.breaks -= 1
+            if self.writes:
+                await super().append(entry, expected=expected)
+            raise StoreBroken("unreliable", "the reply was lost")
+        return await super().append(entry, expected=expected)
+
+
+@pytest.mark.parametrize("writes", [True, False])
+async def test_a_lost_reply_is_made_up_for(writes):
+    """What may have been written is written again, and is there once."""
+    store = Unreliable(1, writes=writes)
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        await job.start()
+        assert (job.version, store.appends) == (1, 2)
+        assert len(await store.history("north")) == 1
+
+
+async def test_a_job_whose_write_was_lost_hears_of_it_later():
+    """A trigger that raised may have been written; then the job takes the step all the same."""
+    store = Unreliable(2)
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        with pytest.raises(StoreBroken):
+            await job.start()
+        assert (await job.reached(STARTED)).version == 1
+        await job.succeed()
+
+
+async def test_a_job_whose_write_never_was_is_as_before():
+    """A trigger that raised and was not written has changed nothing."""
+    store = Unreliable(2, writes=False)
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        with pytest.raises(StoreBroken):
+            await job.start()
+        assert job.status is PENDING
+        await job.start()
+
+
+async def test_a_store_that_has_lost_something_is_told():
+    """Where the store has less than the job, the trigger raises what the store says."""
+    store = MemoryStore()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        await job.start()
+        store._jobs["north"].lines.pop()
+        store._jobs["north"].append_ids.pop()
+        with pytest.raises(StaleVersion):
+            await job.succeed()
+        assert job.status is STARTED
+
+
+async def test_results_that_are_no_json_are_refused(path):
+    """The error says where; the job is as it was, and can end otherwise."""
+    async with jobs.open(path) as stored:
+        job = await stored.create("north")
+        await job.start()
+        with pytest.raises(Unstorable, match=r"result\.rows\[1\]: set is not JSON"):
+            await job.succeed({"rows": [1, {2}]})
+        assert job.status is STARTED
+        with pytest.raises(Unstorable):
+            await stored.create("south", info={"x": object()})
+        with pytest.raises(JobNotFound):
+            await stored.get("south").snapshot()
+        await job.succeed({"rows": [1, 2]})
+
+
+async def test_a_store_that_cannot_be_followed_wakes_who_waits():
+    """Where the feed breaks for good, waits raise what it said; a busy store is asked again."""
+
+    class Breaking(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.errors: list[Exception] = []
+
+        async def _read(self, job_id: Any, after: int) -> Any:
+            if self.errors:
+                raise self.errors.pop(0)
+            return await super()._read(job_id, after)
+
+    store = Breaking()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        store.errors = [StoreBusy("north sea", 5.0), StoreBroken("north sea", "gone")]
+        store._feeds.moved(None)
+        with pytest.raises(JobAbandoned, match="gone"):
+            await job.completed()
+        assert store.errors == []
+        await job.start()
+
+
+# --- progress -------------------------------------------------------------------------------
+
+
+class Counting(MemoryStore):
+    """Notes what is reported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports: list[float] = []
+        self.reported = anyio.Event()
+
+    async def report(self, progress: Progress) -> None:
+        await super().report(progress)
+        self.reports.append(progress.progress)
+        self.reported.set()
+
+
+async def test_progress_is_stored_now_and_then_and_the_last_always():
+    """The first report at once, those of a second as one, the last before what ends the attempt."""
+    store = Counting()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        await job.start()
+        for percent in range(1, 50):
+            job.report(percent)
+        await store.reported.wait()
+        assert store.reports == [49]
+        for percent in range(50, 60):
+            job.report(percent)
+            await checkpoint()
+        assert store.reports == [49]
+        await job.retry("busy")
+        assert store.reports == [49, 59]
+        await job.start()
+        store.reported = anyio.Event()
+        job.report(5)
+        await store.reported.wait()
+        assert store.reports == [49, 59, 5]
+        job.report(6)
+    assert store.reports == [49, 59, 5, 6]
+
+
+async def test_progress_is_stored_when_its_time_has_come(monkeypatch):
+    """A report within the time after another is stored by itself once that is over."""
+    store = Counting()
+    async with jobs.open(store) as stored:
+        stored._keeper._reports._seconds = 0.01
+        job = await stored.create("north")
+        await job.start()
+        job.report(1)
+        await store.reported.wait()
+        store.reported = anyio.Event()
+        job.report(2)
+        assert store.reports == [1]
+        await store.reported.wait()
+        assert store.reports == [1, 2]
+
+
+async def test_progress_of_a_job_that_others_have_moved_is_stored(path):
+    """The last report of whoever was working is stored, though somebody else ended the job."""
+    async with jobs.open(path) as here, jobs.open(path) as there:
+        mine = await here.create("north")
+        theirs = await there.load("north")
+        await mine.start()
+        mine.report(10)
+        async with theirs.changes(after=1) as changes:
+            await anext(changes)
+        mine.report(20, info={"rows": 2})
+        await theirs.fail("enough")
+        await mine.completed()
+    assert (await jobs.open(path).get("north").snapshot()).info == {"rows": 2}
+
+
+async def test_a_report_is_stored_once(path):
+    """A report whose time has come is not stored again where a transition was quicker."""
+    store = Counting()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        await job.start()
+        job.report(10)
+        stored._keeper._reports._timers.call_due()  # as the task does that stores what is due
+        await job.succeed()
+        assert store.reports == [10]
+
+
+async def test_progress_that_cannot_be_stored_is_left_out(caplog):
+    """Work is not disturbed by what the store makes of its reports; the log tells."""
+    async with jobs.open(MemoryStore()) as stored:
+        job = await stored.create("north")
+        await job.start()
+        job.report(10, info={"bad": {1, 2}})
+        await job.succeed()
+    assert "info.bad: set is not JSON" in caplog.text
+    assert (job.status, dict(job.info)) == (SUCCESS, {"bad": {1, 2}})
+
+
+async def test_progress_of_what_the_store_has_lost_is_left_out(caplog):
+    """A store that fails to keep a report keeps nobody from leaving the block."""
+    caplog.set_level("INFO")
+    store = MemoryStore()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        await job.start()
+        job.report(20)
+        del store._jobs["north"]
+    assert "progress is not stored: no job 'north'" in caplog.text
+
+
+# --- all jobs of a store --------------------------------------------------------------------
+
+
+async def test_jobs_are_listed(path):
+    """The newest first, by status, and beyond what the store gives at once."""
+    async with jobs.open(path) as stored:
+        async with anyio.create_task_group() as tasks:
+            for number in range(150):
+                tasks.start_soon(stored.create, f"job-{number}")
+        made = [shot.id for shot in await stored.list(limit=None)]
+        assert sorted(made) == sorted(f"job-{number}" for number in range(150))
+        assert [shot.id for shot in await stored.list(limit=70)] == made[:70]
+        assert len(await stored.list()) == 100
+        for job_id in made[:5]:
+            await (await stored.load(job_id)).start()
+        found = await jobs.open(path).list(STARTED)
+        assert [(shot.id, shot.status) for shot in found] == [(id, "STARTED") for id in made[:5]]
+        assert await stored.list("SUCCESS", REVOKED) == []
+
+
+async def test_changes_of_all_jobs_are_read(path):
+    """From now on, or from the beginning; whoever takes the steps."""
+    async with jobs.open(path) as stored:
+        north = await stored.create("north")
+        await north.start()
+        async with stored.changes() as new, jobs.open(path).changes(past=True) as all_of_it:
+            south = await stored.create("south")
+            await south.revoke()
+            await north.succeed()
+            latest = [("south", 1, REVOKED), ("north", 2, SUCCESS)]
+            assert await told(new, 2) == latest
+            assert await told(all_of_it, 3) == [("north", 1, STARTED), *latest]
+
+
+# --- making and loading ---------------------------------------------------------------------
+
+
+async def test_jobs_of_a_lifecycle_of_ones_own(path):
+    """A lifecycle is found by its name, where it was given; else the error says what is known."""
+    async with jobs.open(path, lifecycles=[REVIEW]) as stored:
+        job = await stored.create("north", lifecycle=REVIEW)
+        await job.trigger("merge", result=3)
+        assert await stored.get("north") == 3
+    with pytest.raises(NotRestorable, match="lifecycle 'review', and what is known is: job"):
+        await jobs.open(path).get("north").completed()
+    assert (await jobs.open(path).get("north").snapshot()).status == "MERGED"
+    async with jobs.open(path) as stored:
+        with pytest.raises(NotRestorable):
+            await stored.load("north")
+        with pytest.raises(BadArgument, match="lifecycles"):
+            await stored.create(lifecycle=REVIEW)
+    changed = Lifecycle[str](
+        "review",
+        states=["OPEN", {"name": "CLOSED", "final": True}],
+        transitions=[["close", "OPEN", "CLOSED"]],
+    )
+    async with jobs.open(path, lifecycles=[changed]) as stored:
+        with pytest.raises(NotRestorable, match="no status 'MERGED'"):
+            await stored.load("north")
+    elsewhere = Lifecycle[str](
+        "review",
+        states=["BEGUN", {"name": "MERGED", "final": True}],
+        transitions=[["merge", "BEGUN", "MERGED"]],
+    )
+    async with jobs.open(path, lifecycles=[elsewhere]) as stored:
+        with pytest.raises(NotRestorable, match="began as OPEN"):
+            await stored.load("north")
+
+
+async def test_a_step_that_the_lifecycle_lacks_abandons_the_job(path):
+    """A step of a process with another lifecycle of that name cannot be taken; waits are told."""
+    wider = JOB_LIFECYCLE.derive(
+        "job",
+        states=["PAUSED"],
+        transitions=[["pause", "STARTED", "PAUSED"], ["unpause", "PAUSED", "STARTED"]],
+    )
+    async with jobs.open(path) as here, jobs.open(path, lifecycles=[wider]) as there:
+        mine = await here.create("north")
+        theirs = await there.load("north")
+        await theirs.start()
+        await theirs.trigger("pause")
+        with pytest.raises(JobAbandoned, match="PAUSED"):
+            await mine.completed()
+        assert mine.status is STARTED
+
+
+async def test_jobs_are_made_once(path):
+    """Another job of an id is refused, whoever made it."""
+    async with jobs.open(path) as here, jobs.open(path) as there:
+        await here.create("north")
+        with pytest.raises(DuplicateJob):
+            await here.create("north")
+        with pytest.raises(DuplicateJob):
+            await there.create("north")
+
+
+async def test_jobs_are_made_and_moved_inside_of_the_block_alone(path):
+    """Before it and after it, the error says so; a block is entered once."""
+    stored = jobs.open(path)
+    with pytest.raises(JobsClosed, match="has not been opened"):
+        await stored.create("north")
+    async with stored:
+        job = await stored.create("north")
+        with pytest.raises(RuntimeError, match="entered once"):
+            await stored.__aenter__()
+    for call in (stored.create, stored.load):
+        with pytest.raises(JobsClosed, match="was closed"):
+            await call("north")
+    with pytest.raises(JobAbandoned, match="was left"):
+        await job.completed()
+    with pytest.raises(StoreClosed):
+        await job.start()
+    assert repr(stored) == f"<StoredJobs of {os.fspath(path)!r}>"
+
+
+async def test_errors_in_the_block_come_out_as_they_are(path):
+    """No group shows that there are tasks inside."""
+    for error in (KeyError("x"), ExceptionGroup("two", [KeyError("x"), ValueError("y")])):
+        with pytest.raises(type(error)) as caught:
+            async with jobs.open(path):
+                raise error
+        assert (caught.value.args, str(caught.value)) == (error.args, str(error))
+
+
+async def test_what_cannot_be_opened():
+    """Two lifecycles of one name, and what is no lifecycle or no path, are refused."""
+    with pytest.raises(ValueError, match="two of the lifecycles are named 'review'"):
+        jobs.open("x.db", lifecycles=[REVIEW, REVIEW.derive("review")])
+    with pytest.raises(TypeError, match="lifecycles are of class Lifecycle"):
+        jobs.open("x.db", lifecycles=["review"])  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        jobs.open(3)  # type: ignore[arg-type]
