@@ -36,9 +36,12 @@ from ._job_lifecycle import JOB_LIFECYCLE
 from ._jobs import Jobs
 from ._lifecycle import Lifecycle
 from ._observers import add_observer, remove_observer
+from ._options import SubmitOptions
 from ._records import ErrorInfo, Outcome, Progress, Snapshot, Transition
+from ._recovery import Recovered
 from ._retry import Retry
 from ._run_errors import (
+    AttemptInterrupted,
     AttemptTimedOut,
     ChangesLost,
     CommandFailed,
@@ -59,7 +62,7 @@ from ._run_errors import (
     UnsuitableWork,
     WorkerDied,
 )
-from ._runner import JobRunner, SubmitOptions
+from ._runner import JobRunner
 from ._several import AsCompleted, all_completed, as_completed, first_completed
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._store_errors import (
@@ -87,6 +90,7 @@ __all__ = [
     "AllChanges",
     "AlreadyClaimed",
     "AsCompleted",
+    "AttemptInterrupted",
     "AttemptTimedOut",
     "BadArgument",
     "CallbackNotFound",
@@ -134,6 +138,7 @@ __all__ = [
     "Outcome",
     "OutcomeUndeclared",
     "Progress",
+    "Recovered",
     "ReentrantTrigger",
     "ReentrantWait",
     "Refused",

@@ -10,13 +10,13 @@ from typing import Any, Protocol, cast
 import anyio
 
 from ._attempt import Attempt, make_current
-from ._conclude import conclude, report, revoke, started
+from ._conclude import conclude, end, report, started
 from ._loop import task, was_cancelled
 from ._run_errors import StopRequested
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._timers import Timers
 from ._waiting import check_may_wait
-from ._work import BY_USER, SHUTDOWN, TIMED_OUT, Running, Stop, Work, checked_result
+from ._work import BY_USER, TIMED_OUT, Running, Stop, Work, checked_result, shutdown
 
 _NO_RESULT: Any = object()
 
@@ -47,7 +47,13 @@ class Attempts:
     """The attempts of one runner that run, also those that their jobs have gone on without."""
 
     def __init__(
-        self, dispatcher: Dispatcher, timers: Timers, grace: float, random: Random
+        self,
+        dispatcher: Dispatcher,
+        timers: Timers,
+        grace: float,
+        random: Random,
+        *,
+        resumable: bool,
     ) -> None:
         self.running: dict[Running, Work] = {}
         self._dispatcher = dispatcher
@@ -55,6 +61,7 @@ class Attempts:
         self._grace = grace
         self._random = random
         self._hurried = False
+        self._interrupted = partial(shutdown, "interrupted", resumable)
 
     async def make(self, work: Work) -> None:
         """Try once to do the work of a job that has been given its place."""
@@ -73,8 +80,7 @@ class Attempts:
                 begins = self._dispatcher.ending(work) is None and await started(job)
         except BaseException:  # a task's own cancel(), and perhaps when the job was STARTED already
             if self._has_started(work):
-                interrupted = Stop(SHUTDOWN, "interrupted", RevokeCause.SHUTDOWN)
-                self._dispatcher.start_soon(revoke, job, job.attempt, interrupted)
+                self._dispatcher.start_soon(end, job, job.attempt, self._interrupted())
             raise
         finally:
             work.starting = None
@@ -107,6 +113,9 @@ class Attempts:
             timer = self._timers.after(limit, partial(self._too_long, work, running, limit))
         try:
             result, error, fatal = await _outcome_of(work, running)
+            if fatal is not None:
+                running.stop = self._interrupted()
+                running.left_behind = True  # perhaps: whoever waited for the work does no more
         finally:
             del self.running[running]
             self._timers.cancel(timer)
@@ -253,8 +262,6 @@ async def _outcome_of(
     except BaseException as error:
         if not _is_anothers(error):
             return None, error, None
-        running.stop = Stop(SHUTDOWN, "interrupted", RevokeCause.SHUTDOWN)
-        running.left_behind = True  # perhaps: whoever waited for the work does no more
         return None, error, error
     finally:
         token.var.reset(token)

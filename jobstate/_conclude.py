@@ -15,7 +15,13 @@ from ._errors import HookFailed, ReportRefused, TransitionRefused
 from ._job import Job
 from ._records import Transition
 from ._retry import Retry
-from ._run_errors import AttemptTimedOut, CommandFailed, StopRequested, UnsuitableResult
+from ._run_errors import (
+    AttemptInterrupted,
+    AttemptTimedOut,
+    CommandFailed,
+    StopRequested,
+    UnsuitableResult,
+)
 from ._work import SHUTDOWN, TIMED_OUT, Running, Stop, Work
 
 
@@ -55,19 +61,19 @@ async def conclude(
     if job.attempt != attempt or job._state.rests:
         return
     if error is None:
-        ending = stop is not None and stop.cause is not None
+        ending = stop is not None and stop.final
         try:
             await told(job, attempt, "succeed", result, patient=not ending)
         except Exception as refusal:
             if stop is not None and ending and not job._state.runs:  # it is paused, or the like
-                await revoke(job, attempt, stop)
+                await end(job, attempt, stop)
             else:
                 await give_up(job, attempt, refusal)
         return
     known = error.extras if isinstance(error, (CommandFailed, StopRequested)) else {}
     extras = {"extras": known} if known else {}
-    if stop is not None and stop.cause is not None:
-        await revoke(job, attempt, stop, **extras)
+    if stop is not None and stop.final:
+        await end(job, attempt, stop, **extras)
     elif stop is not None and stop.rank == TIMED_OUT:
         late = AttemptTimedOut(job.id, attempt, stop.seconds, left_behind=running.left_behind)
         await _failed(work, attempt, late, random, extras)
@@ -94,17 +100,36 @@ def _may_pass(error: BaseException, retry: Retry) -> bool:
     """Whether another attempt may go better."""
     if isinstance(error, UnsuitableResult) or not isinstance(error, Exception):
         return False
-    return isinstance(error, AttemptTimedOut) or retry.wants(error)
+    return isinstance(error, (AttemptInterrupted, AttemptTimedOut)) or retry.wants(error)
 
 
-async def revoke(job: Job[Any, Any], attempt: int | None, stop: Stop, **more: Any) -> None:
-    """Revoke a job; it fails where its lifecycle does not let it be revoked."""
+async def end(job: Job[Any, Any], attempt: int | None, stop: Stop, **more: Any) -> None:
+    """Revoke a job, or leave it to be taken up; it fails where its lifecycle allows no revoke."""
+    if stop.resumable:
+        await _put_back(job, attempt, stop, **more)
+        return
     patient = stop.rank != SHUTDOWN
     try:
         why = {"cause": stop.cause, **more}
         await told(job, attempt, "revoke", stop.reason, patient=patient, **why)
     except Exception as refusal:
         await give_up(job, attempt, refusal, patient=patient)
+
+
+async def _put_back(job: Job[Any, Any], attempt: int | None, stop: Stop, **more: Any) -> None:
+    with suppress(Exception):  # one that cannot be put back is found interrupted
+        if attempt is not None:
+            await told(job, attempt, "requeue", patient=False, **more)
+    if not job._state.final:
+        job.abandon(stop.reason)
+
+
+async def lost(work: Work, random: Random) -> None:
+    """Have a job go on whose attempt has ended with the process that ran it."""
+    job = work.job
+    if job._state.runs:
+        error = AttemptInterrupted(job.id, job.attempt)
+        await _failed(work, job.attempt, error, random, {})
 
 
 async def give_up(

@@ -9,7 +9,8 @@ task, the pump, calls what is due and starts who is next, so that all this is ou
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from math import inf
@@ -22,7 +23,7 @@ from anyio.lowlevel import checkpoint
 
 from ._arguments import error_info
 from ._attempts import Attempts
-from ._conclude import give_up, revoke
+from ._conclude import end, give_up, lost
 from ._errors import HookFailed
 from ._job import Job
 from ._line import Demand, Line, Rank
@@ -31,7 +32,7 @@ from ._run_errors import DependencyFailed
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._timers import Timers
 from ._waiting import Listeners, each, joined, left
-from ._work import MOVED, OVERDUE, SHUTDOWN, Stop, Work
+from ._work import MOVED, OVERDUE, Stop, Work, shutdown
 
 _DEPENDENCY_FAILED = error_info(DependencyFailed("", "", "", "")).reason
 
@@ -39,10 +40,16 @@ _DEPENDENCY_FAILED = error_info(DependencyFailed("", "", "", "")).reason
 class Dispatch:
     """The jobs of one runner that have not ended."""
 
-    def __init__(self, free: Demand, grace: float, random: Random) -> None:
+    def __init__(
+        self, free: Demand, grace: float, random: Random, *, resumable: bool = False
+    ) -> None:
         self._line: Line[Work] = Line(free)
         self._timers = Timers(self.wake)
-        self.attempts = Attempts(self, self._timers, grace, random)
+        self.attempts = Attempts(self, self._timers, grace, random, resumable=resumable)
+        self._random, self._resumable = random, resumable
+        self._expected = 0
+        """So many are bringing work here: it is being written to a store, or read from it."""
+
         self._arrivals = count()
         self._works: dict[str, Work] = {}
         self._closing: Stop | None = None
@@ -58,7 +65,7 @@ class Dispatch:
         """Who waits for all jobs, or all attempts, to have ended."""
 
     def take(self, work: Work, timeout: float | None) -> None:
-        """Take on the work of a job that is PENDING, and has so many seconds to end."""
+        """Take on the work of a job, which has so many seconds to end."""
         self._works[work.job.id] = work
         if work.executor.limit is not None:
             self._line.offer(work.executor, work.executor.limit)
@@ -69,6 +76,23 @@ class Dispatch:
             if dependency._state.final or dependency._abandoned is not None:
                 self.dependency_ended(work, dependency)
         self.get_ready(work)
+
+    def take_up(self, work: Work, timeout: float | None, delay: float) -> None:
+        """Take on a job that another runner has left: interrupted, or with a delay before RETRY."""
+        work.not_before = anyio.current_time() + delay
+        self.take(work, timeout)
+        if work.job._state.runs:
+            self.start_soon(lost, work, self._random)
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Not be idle meanwhile: work is on its way here."""
+        self._expected += 1
+        try:
+            yield
+        finally:
+            self._expected -= 1
+            self.wake()
 
     def rank(self, priority: int) -> Rank:
         """Return the rank of who arrives now."""
@@ -143,7 +167,7 @@ class Dispatch:
             return
         stop = self.ending(work)
         if stop is not None:
-            self.start_soon(revoke, job, None, stop)
+            self.start_soon(end, job, None, stop)
         elif meaning is JobStatus.RETRY:
             work.due = self._timers.at(work.not_before, partial(self._line_up, work))
         elif not work.after:
@@ -201,23 +225,26 @@ class Dispatch:
 
     def close(self, reason: str) -> None:
         """Start nothing more: stop what runs, and revoke what waits; again does no harm."""
-        self._closing = stop = self._closing or Stop(SHUTDOWN, reason, RevokeCause.SHUTDOWN)
+        self._closing = stop = self._closing or shutdown(reason, self._resumable)
         self.attempts.stop_all(stop)
         for work in list(self._works.values()):
             self._end(work, stop)
 
     def _revoke_soon(self, job: Job[Any, Any], stop: Stop) -> None:
         """Revoke a job at once if nothing stands in the way: a task each would cost much more."""
+        if stop.resumable:
+            job.abandon(stop.reason)
+            return
         try:
             job.trigger_nowait("revoke", stop.reason, cause=stop.cause)
         except HookFailed:
             pass
         except Exception:  # whatever it is, it is not to keep the others from ending
-            self.start_soon(revoke, job, None, stop)
+            self.start_soon(end, job, None, stop)
 
     async def until_idle(self) -> None:
         """Return once all jobs have ended, and all attempts: also those that were left behind."""
-        while (self._works or self.attempts.running) and not self._stopped:
+        while (self._works or self._expected or self.attempts.running) and not self._stopped:
             await self._next_end()
 
     async def until_ended(self) -> None:
@@ -227,19 +254,20 @@ class Dispatch:
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._works) or not all(one.over for one in self.attempts.running)
+        waiting = self._works or self._expected
+        return bool(waiting) or not all(one.over for one in self.attempts.running)
 
     async def _next_end(self) -> None:
-        end = waiter(running_loop())
-        self._ends = joined(self._ends, end)
+        idle = waiter(running_loop())
+        self._ends = joined(self._ends, idle)
         try:
-            await end
+            await idle
         finally:
-            self._ends = left(self._ends, end)
+            self._ends = left(self._ends, idle)
 
     def _tell_end(self) -> None:
-        for end in each(self._ends):
-            end.wake()
+        for waiting in each(self._ends):
+            waiting.wake()
 
     # --- the pump ---
 
@@ -271,7 +299,7 @@ class Dispatch:
                 work.context.run(tasks.start_soon, self._do, self.attempts.make, work)
                 if running_loop() is None:
                     await checkpoint()  # Trio would start several in any order
-            if not self._works:
+            if not (self._works or self._expected):
                 self._tell_end()
             over = self._stopping or self._interrupt is not None
             if over and not (self._is_busy or self._to_start):

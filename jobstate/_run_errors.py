@@ -185,6 +185,17 @@ class AttemptTimedOut(JobStateError, TimeoutError):
         return f"attempt {self.attempt} took longer than {self.seconds:g} seconds{goes_on}"
 
 
+class AttemptInterrupted(JobStateError):
+    """An attempt ended with the process that ran it; what came of the work is not known."""
+
+    def __init__(self, job_id: str, attempt: int) -> None:
+        self.job_id, self.attempt = job_id, attempt
+        super().__init__(job_id, attempt)
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} was interrupted: the process that ran it has ended"
+
+
 class StillRunning(JobStateError, TimeoutError):
     """The job had not ended when the time to wait for it was over; it goes on."""
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import copy_context
-from inspect import iscoroutine, iscoroutinefunction
 from random import Random
 from types import TracebackType
-from typing import Any, TypedDict, TypeVar, TypeVarTuple, Unpack, overload
+from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
 import anyio
 
 from ._arguments import number
+from ._block import enter, leave
 from ._command import Command, CommandResult
 from ._dispatch import Dispatch
-from ._errors import UnknownTrigger
+from ._errors import JobStateError, UnknownTrigger
 from ._job import Job
 from ._job_lifecycle import JOB_LIFECYCLE
 from ._jobs import Jobs
 from ._lifecycle import Lifecycle
-from ._loop import describe, home, is_by_scope
+from ._loop import describe, finish, home, is_by_scope, task
+from ._options import SubmitOptions, work_name
+from ._places import Places
+from ._recipe import Functions, Recipe, Registered
+from ._recovery import KeptWork, Recovered, times_left
 from ._retry import Retry
 from ._run_errors import (
     DependencyCycle,
@@ -30,43 +34,16 @@ from ._run_errors import (
     UnsuitableWork,
 )
 from ._status import JobStatus
+from ._store_errors import NotRestorable
+from ._stored import StoredJob
 from ._work import Work
-from .abc import Executor
-from .executors.commands import Commands
-from .executors.processes import Processes
-from .executors.tasks import Tasks
-from .executors.threads import Threads
+from .abc import Executor, Store
 
 R = TypeVar("R")
 Args = TypeVarTuple("Args")
 
-_PLACE = object()
-"""What each attempt takes one of, where the runner has a limit."""
-
-
-class CommonOptions(TypedDict, total=False):
-    """What can be said of any job when it is submitted; see `JobRunner.submit`."""
-
-    name: str
-    id: str | None
-    retry: Retry | None
-    timeout: float | None
-    attempt_timeout: float | None
-    priority: int
-    resources: Mapping[str, int] | None
-    executor: Executor | None
-    info: Mapping[str, Any] | None
-
-
-_NOTHING: dict[Job[Any, Any], bool] = {}
+_NOTHING: dict[Any, Any] = {}
 """What most jobs come after; a dict of their own would be an 18th of what they weigh in line."""
-
-
-class SubmitOptions(CommonOptions, total=False):
-    """What can be said of a job when it is submitted to a `JobRunner`."""
-
-    after: Iterable[Job[Any, Any] | str]
-    after_end: Iterable[Job[Any, Any] | str]
 
 
 class JobRunner:
@@ -85,6 +62,13 @@ class JobRunner:
         processes: how many worker processes; by default one a processor.
         lifecycle: what its jobs follow. Derive one with ``cancel_started=True`` to have jobs
             cancelled that are running.
+        store: where its jobs are kept, so that `recover` takes them up after a crash. The runner
+            opens it, and closes it when the block is left.
+        functions: what jobs may run whose work is kept, and what `recover` finds by name: a list of
+            functions, or a mapping of names to them. What a `Retry` or a `Command` names belongs
+            there too, and `Command` itself, if commands are to be run.
+        resumable: whether jobs that have not ended when the runner is closed are left in the store,
+            for another runner to recover, and not revoked.
         grace: seconds that work which is asked to stop has for it, before it is ended by force.
         keep: how many jobs that have ended are kept in `jobs`; ``None`` means all.
         keep_for: for how many seconds; ``None`` means without limit.
@@ -109,36 +93,40 @@ class JobRunner:
         threads: int = 40,
         processes: int | None = None,
         lifecycle: Lifecycle[Any] = JOB_LIFECYCLE,
+        store: Store | None = None,
+        functions: Functions = (),
+        resumable: bool = False,
         grace: float = 5.0,
         keep: int | None = 10_000,
         keep_for: float | None = None,
         clock: Callable[[], float] = time.time,
         random: Random | None = None,
     ) -> None:
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise ValueError(f"limit={limit!r}: a whole number from 1 on, or None for no limit")
-        self._resources = _units(resources or {}, "JobRunner")
+        self._places = Places(limit, resources, threads, processes)
         seconds = number(grace)
         if seconds is None or seconds < 0:
             raise ValueError(f"grace={grace!r}: a number of seconds from 0 on")
         if not isinstance(lifecycle, Lifecycle):
             raise TypeError(f"lifecycle={lifecycle!r}: a Lifecycle, such as JOB_LIFECYCLE.derive()")
         self._lifecycle = lifecycle
+        if store is not None and not isinstance(store, Store):
+            raise TypeError(f"store={store!r}: a Store, such as SQLiteStore('jobs.db')")
+        if resumable and (store is None or not store.durable):
+            raise ValueError("resumable=True: only a store that outlives the process keeps jobs")
         for trigger in ("start", "succeed", "fail", "revoke"):
             self._check_trigger(trigger)
-        self.tasks, self.threads = Tasks(), Threads(threads)
-        self.processes, self.commands = Processes(processes), Commands()
+        self.tasks, self.threads = self._places.tasks, self._places.threads
+        self.processes, self.commands = self._places.processes, self._places.commands
         self._clock = clock
         self.jobs: Jobs = Jobs(keep=keep, keep_for=keep_for, clock=clock)
-        free: dict[Any, int] = dict(self._resources)
-        if limit is not None:
-            free[_PLACE] = limit
-        self._dispatch = Dispatch(free, seconds, random or Random())
+        self._kept: KeptWork | None = None
+        if store is not None:
+            registered = Registered(functions, self._places.executors)
+            self._kept = KeptWork(store, self.jobs, lifecycle, registered, clock)
+        free, dice = self._places.free, random or Random()
+        self._dispatch = Dispatch(free, seconds, dice, resumable=resumable)
         self.jobs._own.worker = self._dispatch
         self.jobs._follow(self._dispatch)
-        self._demands: dict[Executor, Mapping[Any, int]] = {}
-        """What jobs ask for that take no resources, shared by all that run in the same way."""
-
         self._home: object = None
         self._state = "has not been entered"
         self._block: AbstractAsyncContextManager[None] | None = None
@@ -150,7 +138,7 @@ class JobRunner:
             raise RunnerClosed("enter the block again", self._state)
         self._home = home()
         self._block = self._opened()
-        await self._block.__aenter__()
+        await enter(self._block)
         self._state = "is open"
         return self
 
@@ -161,21 +149,12 @@ class JobRunner:
         tb: TracebackType | None,
     ) -> bool | None:
         assert self._block is not None
-        try:
-            return await self._block.__aexit__(exc_type, exc, tb)
-        except BaseExceptionGroup as group:
-            error: BaseException = group  # that there are task groups in here is nobody's business
-            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-                error = error.exceptions[0]
-                if isinstance(exc, BaseExceptionGroup):
-                    break  # it is the block's own, or Trio's copy of that
-        if error is exc:
-            return None
-        raise error
+        return await leave(self._block, 1 if self._kept is None else 2, exc_type, exc, tb)
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as tasks:
+        kept = nullcontext() if self._kept is None else self._kept.opened()
+        async with kept, anyio.create_task_group() as tasks:
             tasks.start_soon(self._dispatch.pump)
             try:
                 yield
@@ -189,8 +168,7 @@ class JobRunner:
                 self._dispatch.stop()
                 self.jobs.close()
                 with anyio.CancelScope(shield=True):
-                    for executor in (self.processes, self.commands, self.threads, self.tasks):
-                        await executor.aclose()
+                    await self._places.aclose()
 
     async def aclose(self, reason: str = "the runner was closed") -> None:
         """Stop what runs, revoke what waits (cause SHUTDOWN), and return once all jobs have ended.
@@ -295,23 +273,27 @@ class JobRunner:
             RunnerClosed: the runner takes no more jobs.
             UnknownTrigger: the lifecycle has no ``retry``.
 
-        The runner's own errors that jobs fail with are `DependencyFailed`, `AttemptTimedOut` and
-        `UnsuitableResult`.
+        The runner's own errors that jobs fail with are `DependencyFailed`, `AttemptTimedOut`,
+        `AttemptInterrupted` and `UnsuitableResult`.
         """
-        if self._state != "is open" or self._dispatch.closing is not None:
-            state = "is closing" if self._state == "is open" else self._state
-            raise RunnerClosed(f"submit {_named(function)}", state)
-        executor = self._executor_for(function) if executor is None else executor
-        _check_executor(executor, function)
-        executor.check(function, args)
-        timeouts = {"timeout": timeout, "attempt_timeout": attempt_timeout}
-        self._check_options(function, priority, timeouts, retry)
+        self._check_open(f"submit {work_name(function)}")
+        recipe = Recipe(
+            function=function,
+            args=args,
+            executor=executor,
+            retry=retry,
+            timeout=timeout,
+            attempt_timeout=attempt_timeout,
+            priority=priority,
+            resources=resources or _NOTHING,
+        )
+        self._check_here(function)
+        where, demand = self._places.checked(recipe)
         if retry is not None:
             self._check_trigger("retry")
-        demand = self._demand(executor, resources)
         job: Job[Any] = Job(
             id,
-            name=name or _named(function),
+            name=name or work_name(function),
             lifecycle=self._lifecycle,
             max_attempts=1 if retry is None else retry.attempts,
             info=info,
@@ -319,124 +301,137 @@ class JobRunner:
         )
         if job._state.meaning is not JobStatus.PENDING:
             problem = f"its lifecycle begins with {job._state.name}, which does not mean PENDING"
-            raise UnsuitableWork(_named(function), problem)
-        needed = _NOTHING
+            raise UnsuitableWork(work_name(function), problem)
+        needed: dict[Job[Any, Any], bool] = _NOTHING
         if after != () or after_end != ():
-            ended = self._known("after_end", after_end, job.id, function)
+            ended = await self._known("after_end", after_end, job.id, function)
             needed = dict.fromkeys(ended, False)
-            needed.update(dict.fromkeys(self._known("after", after, job.id, function), True))
-        self.jobs.add(job)
-        work = Work(
+            needed.update(dict.fromkeys(await self._known("after", after, job.id, function), True))
+        work = self._work(job, recipe, where, demand, needed)
+        if self._kept is None:
+            self.jobs.add(job)
+            self._dispatch.take(work, timeout)
+        else:
+            recipe.after = {each.id: must for each, must in needed.items()}
+            await self._keep(self._kept, work, recipe)
+        return job
+
+    async def _keep(self, kept: KeptWork, work: Work, recipe: Recipe) -> None:
+        """Take on work once it is in the store; a cancellation waits, or nobody would do it."""
+        data, held_back = kept.data_of(recipe), list[BaseException]()
+        with self._dispatch.expecting():
+            await finish(kept.keeper.add(work.job, data), task(), held_back.append)
+            if not work.job._state.final:
+                self._dispatch.take(work, recipe.timeout)
+        if held_back:
+            raise held_back[0]
+
+    async def recover(self) -> Recovered:
+        """Take up the jobs that runners which are no more have left unfinished in the store.
+
+        Those that waited wait again, in the order in which they were made; a delay before another
+        attempt, and the time that a job has to end, go on from when they began. An attempt that was
+        interrupted is followed by another where the job's `Retry` has one left, and else has failed
+        (`AttemptInterrupted`). Functions are found by the names that they are registered under.
+        Jobs of runners that live, in any process, are left to them. Cancelled, it keeps what it has
+        taken up so far; it can be called again.
+
+        Returns:
+            What was taken up, and what could not be: its function is not known here, say.
+
+        Raises:
+            UnsuitableWork: the runner has no store.
+            RunnerClosed: the runner takes no more jobs.
+            StoreClosed, StoreBroken, StoreBusy, CorruptRecord: the store cannot be read.
+        """
+        self._check_open("recover jobs")
+        if self._kept is None:
+            raise UnsuitableWork("recover()", "the runner has no store: JobRunner(store=…)")
+        jobs: list[Job[Any, Any]] = []
+        left: dict[str, JobStateError] = {}
+        with self._dispatch.expecting():
+            async with self._kept.keeper.restoring():
+                async for stored, recipe in self._kept.left_behind(self._is_here, left):
+                    try:
+                        jobs.append(await self._take_up(self._kept, stored, recipe))
+                    except (ImpossibleDemand, NotRestorable, UnsuitableWork) as why:
+                        left[stored.job.id] = why
+        return Recovered(tuple(jobs), left)
+
+    async def _take_up(self, kept: KeptWork, stored: StoredJob, recipe: Recipe) -> Job[Any, Any]:
+        where, demand = self._places.checked(recipe)
+        needed = await kept.dependencies(recipe, stored.job.id)
+        job = kept.keeper.restore(stored)
+        timeout, delay = times_left(job, recipe, self._clock())
+        self._dispatch.take_up(self._work(job, recipe, where, demand, needed), timeout, delay)
+        return job
+
+    def _is_here(self, job_id: str) -> bool:
+        job = self.jobs._registry.by_id.get(job_id)
+        return job is not None and self._dispatch.work_of(job) is not None
+
+    def _work(
+        self,
+        job: Job[Any, Any],
+        recipe: Recipe,
+        executor: Executor,
+        demand: Mapping[Any, int],
+        needed: dict[Job[Any, Any], bool],
+    ) -> Work:
+        return Work(
             job,
-            function,
-            args,
+            recipe.function,
+            recipe.args,
             executor,
             copy_context(),
-            self._dispatch.rank(priority),
+            self._dispatch.rank(recipe.priority),
             demand,
-            retry,
-            attempt_timeout,
+            recipe.retry,
+            recipe.attempt_timeout,
             needed,
             self._dispatch,
         )
-        self._dispatch.take(work, timeout)
-        return job
 
     # --- checks ---
 
-    def _executor_for(self, function: Any) -> Executor:
-        if isinstance(function, Command):
-            return self.commands
-        if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
-            return self.tasks
-        if callable(function):
-            return self.threads
-        if iscoroutine(function):
-            function.close()
-            problem = "it is a coroutine; submit the async function itself, and its arguments"
-        else:
-            problem = "it is no function; a command line is Command('make', '-j2')"
-        raise UnsuitableWork(_named(function), problem)
+    def _check_open(self, asked: str) -> None:
+        if self._state != "is open" or self._dispatch.closing is not None:
+            state = "is closing" if self._state == "is open" else self._state
+            raise RunnerClosed(asked, state)
 
     def _check_trigger(self, trigger: str) -> None:
         known = self._lifecycle.triggers
         if trigger not in known:
             raise UnknownTrigger(self._lifecycle.name, trigger, known)
 
-    def _check_options(
-        self, function: Any, priority: Any, timeouts: Mapping[str, Any], retry: Any
-    ) -> None:
-        problem = None
-        for name, given in timeouts.items():
-            seconds = None if given is None else number(given)
-            if given is not None and (seconds is None or seconds <= 0):
-                problem = f"{name}={given!r} must be a number of seconds above 0, or None"
-        if type(priority) is not int:
-            problem = f"priority={priority!r} must be a whole number"
-        if retry is not None and not isinstance(retry, Retry):
-            problem = f"retry={retry!r} must be a Retry, such as Retry(attempts=3)"
+    def _check_here(self, function: Any) -> None:
         here = home()
         if here is not self._home:
             problem = (
                 f"its runner belongs to {describe(self._home)}, and this is {describe(here)}; from "
                 "a worker thread use anyio.from_thread.run(runner.submit, …)"
             )
-        if problem is not None:
-            raise UnsuitableWork(_named(function), problem)
+            raise UnsuitableWork(work_name(function), problem)
 
-    def _demand(self, executor: Executor, resources: Mapping[str, int] | None) -> Mapping[Any, int]:
-        simple = self._demands.setdefault(executor, {_PLACE: 1, executor: 1})
-        if not resources:
-            return simple
-        units = _units(resources, "submit")
-        for resource, asked in units.items():
-            there = self._resources.get(resource)
-            if there is None or asked > there:
-                raise ImpossibleDemand(resource, asked, there)
-        return {**simple, **units}
-
-    def _known(
+    async def _known(
         self, option: str, jobs: Iterable[Job[Any, Any] | str], own_id: str, function: Any
     ) -> list[Job[Any, Any]]:
         if isinstance(jobs, (str, Job)) or not isinstance(jobs, Iterable):
             problem = f"{option}={jobs!r} must be a list of jobs, or of their ids"
-            raise UnsuitableWork(_named(function), problem)
+            raise UnsuitableWork(work_name(function), problem)
         known = []
         for each in jobs:
             if each == own_id:
                 raise DependencyCycle(own_id)
-            job = each if isinstance(each, Job) else self.jobs.get(each)
+            if isinstance(each, Job):
+                job = each
+            elif self._kept is not None:
+                job = await self._kept.keeper.load(each)
+            else:
+                job = self.jobs.get(each)
             job._check_home()
+            if self._kept is not None and job._journal is not self._kept.keeper:
+                problem = f"{option}=…: job {job.id} is not in the runner's store, as this one is"
+                raise UnsuitableWork(work_name(function), problem)
             known.append(job)
         return known
-
-
-def _check_executor(executor: Any, function: Any) -> None:
-    methods = all(callable(getattr(executor, name, None)) for name in ("check", "run"))
-    limit = getattr(executor, "limit", 0)
-    if not methods or (limit is not None and (type(limit) is not int or limit < 1)):
-        problem = (
-            f"executor={executor!r} must be an executor, such as runner.processes, whose limit is "
-            "a whole number from 1 on, or None for no limit"
-        )
-        raise UnsuitableWork(_named(function), problem)
-
-
-def _units(resources: Mapping[str, int], asker: str) -> dict[str, int]:
-    if not isinstance(resources, Mapping):
-        raise TypeError(f"{asker}(resources={resources!r}): a mapping of names to units")
-    for name, units in resources.items():
-        if not isinstance(name, str) or type(units) is not int or units < 0:
-            raise ValueError(f"{asker}(resources={resources!r}): whole numbers of units, by name")
-    return dict(resources)
-
-
-def _named(function: Any) -> str:
-    if isinstance(function, Command):
-        return str(function)
-    inner = function
-    while hasattr(inner, "func"):
-        inner = inner.func  # of a partial
-    return getattr(inner, "__qualname__", None) or (
-        type(inner).__qualname__ if callable(inner) else repr(function)
-    )

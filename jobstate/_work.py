@@ -39,10 +39,24 @@ class Stop:
     unconfirmed: bool = False
     """The work does not listen, and nothing can force it."""
 
+    resumable: bool = False
+    """The job is not to end, but to be taken up again by another runner."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the runner is to have done with the job."""
+        return self.cause is not None or self.resumable
+
 
 TIMED_OUT, BY_USER, OVERDUE, SHUTDOWN, MOVED = range(5)
 """The attempt's own time is over; a user asks; the job's time is over; the runner closes; somebody
 else has moved the job on. Each of these holds against those before it."""
+
+
+def shutdown(reason: str, resumable: bool) -> Stop:
+    """Return that everything is to stop, because the runner does."""
+    cause = None if resumable else RevokeCause.SHUTDOWN
+    return Stop(SHUTDOWN, reason, cause, resumable=resumable)
 
 
 class DependentOf(Protocol):

@@ -6,7 +6,7 @@ wait as well, so none hangs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from functools import partial
@@ -18,10 +18,12 @@ import anyio
 
 from ._blocking_job import BlockingJob
 from ._command import Command, CommandResult
+from ._errors import JobStateError
 from ._job import Registration
 from ._loop import at_once, call_soon, home
+from ._options import CommonOptions
 from ._run_errors import RunnerClosed
-from ._runner import CommonOptions, JobRunner
+from ._runner import JobRunner
 from ._spawn import carried_context, spawn
 from ._table import Hook
 
@@ -179,6 +181,15 @@ class BlockingJobs:
                 options[name] = [getattr(each, "_job", each) for each in given]
         submit = partial(self._runner.submit, function, *args, **options)
         return BlockingJob(self._in_loop("submit work", submit))
+
+    def recover(self) -> tuple[list[BlockingJob[Any]], Mapping[str, JobStateError]]:
+        """Take up what other runners have left in the store; see `JobRunner.recover`.
+
+        Returns:
+            The jobs that were taken up, and why others could not be, by their ids.
+        """
+        jobs, left = self._in_loop("recover jobs", self._runner.recover)
+        return [BlockingJob(job) for job in jobs], left
 
     def get(self, job_id: str) -> BlockingJob[Any]:
         """Return the job of that id; also before and after the block.

@@ -27,6 +27,7 @@ from jobstate import (
     JobRevoked,
     JobStatus,
     LoopEnded,
+    NotRestorable,
     Retry,
     RevokeCause,
     RunnerClosed,
@@ -38,6 +39,7 @@ from jobstate import (
     current_job,
 )
 from jobstate.blocking import BlockingJob, BlockingJobs
+from jobstate.stores.sqlite import SQLiteStore
 
 from .signals.program import Program  # type: ignore[import-not-found]  # tests are no package
 
@@ -769,3 +771,31 @@ def test_ctrl_c_while_the_block_is_entered_leaves_nothing_running(start):
     assert program.says() == "gave up"
     assert program.says() == "InvalidStateError"
     assert program.ended()[0] == 0
+
+
+def test_jobs_are_recovered(backend, tmp_path):
+    """What one has left in a store, another takes up, and tells what it cannot."""
+    path = tmp_path / "jobs.db"
+
+    async def hang():
+        await anyio.Event().wait()
+
+    def publish(name):
+        return f"{name} is out"
+
+    first = BlockingJobs(
+        backend=backend,
+        store=SQLiteStore(path),
+        functions=[publish, hang],
+        limit=1,
+        resumable=True,
+    )
+    with pytest.raises(KeyError), first:
+        first.submit(hang, id="hang")
+        first.submit(publish, "south", id="south")
+        raise KeyError("the end")
+    with BlockingJobs(backend=backend, store=SQLiteStore(path), functions=[publish]) as second:
+        jobs, left = second.recover()
+        assert [job.wait(60).result for job in jobs] == ["south is out"]
+        assert list(left) == ["hang"]
+        assert isinstance(left["hang"], NotRestorable)

@@ -14,6 +14,7 @@ import jobstate
 from jobstate import (
     JOB_LIFECYCLE,
     AlreadyClaimed,
+    AttemptInterrupted,
     AttemptTimedOut,
     BadArgument,
     CallbackNotFound,
@@ -318,6 +319,10 @@ SENTENCES: list[tuple[JobStateError, str]] = [
     (
         DependencyFailed("j1", "j0", JobStatus.REVOKED, ""),
         "job j0, which it comes after, is REVOKED",
+    ),
+    (
+        AttemptInterrupted("j1", 2),
+        "attempt 2 was interrupted: the process that ran it has ended",
     ),
     (
         AttemptTimedOut("j1", 2, 1.5, left_behind=False),

@@ -374,7 +374,7 @@ class World:
                 grace=plan.grace,
                 random=Random(self.seed),
             )
-            self.runner.tasks = Watched(self)
+            self.runner._places.tasks = Watched(self)
             self.close, self.runner._dispatch.close = self.runner._dispatch.close, self.closes
             await actors(self)
             for job in self.jobs.values():

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from enum import Enum, StrEnum
 from functools import partial
+from pathlib import Path
 from subprocess import Popen
 from typing import Any, assert_type
 
@@ -51,10 +52,13 @@ from jobstate import (
     as_completed,
     as_job,
     first_completed,
+    jobs,
     remove_observer,
 )
 from jobstate.abc import Journal, Observer
 from jobstate.blocking import BlockingJob, BlockingJobs
+from jobstate.stores.memory import MemoryStore
+from jobstate.stores.sqlite import SQLiteStore
 
 
 class Phase(StrEnum):
@@ -580,3 +584,26 @@ def errors_hold_typed_facts(
     refusals: list[Refused] = [refused, guarded]
     assert_type((families, refusals), tuple[list[JobStateError], list[Refused]])
     refusals.append(failed)  # type: ignore[arg-type]
+
+
+# --- stores ---------------------------------------------------------------------------------
+
+
+async def jobs_are_kept(path: Path) -> None:
+    """A store is given as a path or as an object; what is found there has the types of jobs."""
+    async with JobRunner(store=SQLiteStore(path), functions=[half]) as runner:
+        recovered = await runner.recover()
+        assert_type(recovered.jobs, tuple[Job[Any, Any], ...])
+        for job_id, error in recovered.left.items():
+            assert_type((job_id, error), tuple[str, JobStateError])
+    handle = jobs.open(path).get("north")
+    assert_type((await handle.completed()).status, Any)
+    assert_type((await handle.snapshot()).status, str)
+    assert_type(await handle.history(), tuple[Transition[str], ...])
+    async with jobs.open(MemoryStore(), lifecycles=[JOB_LIFECYCLE]) as stored:
+        assert_type(await stored.create("north"), Job[Any, Any])
+        assert_type(await stored.load("north"), Job[Any, Any])
+        for shot in await stored.list(JobStatus.STARTED, limit=None):
+            assert_type(shot.id, str)
+    jobs.open(3)  # type: ignore[arg-type]
+    JobRunner(store=path)  # type: ignore[arg-type]

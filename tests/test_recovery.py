@@ -1,0 +1,1024 @@
+"""Runners whose jobs are kept: what another one takes up, after a crash at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from random import Random
+from typing import Any
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from jobstate import (
+    JOB_LIFECYCLE,
+    AlreadyClaimed,
+    Command,
+    CommandResult,
+    Entry,
+    Job,
+    JobAbandoned,
+    JobNotFound,
+    JobRecord,
+    JobRunner,
+    JobStatus,
+    Lifecycle,
+    NewerFormat,
+    NotRestorable,
+    Progress,
+    Retry,
+    RevokeCause,
+    RunnerClosed,
+    StoreBroken,
+    StoreClosed,
+    Unstorable,
+    UnsuitableWork,
+    current_job,
+    jobs,
+)
+from jobstate.stores import decoded
+from jobstate.stores.memory import MemoryStore
+from jobstate.stores.sqlite import SQLiteStore
+from jobstate.testing import run_seeded
+
+pytestmark = pytest.mark.anyio
+
+PENDING, STARTED, SUCCESS, FAILURE, RETRY, REVOKED = JobStatus
+AT_ONCE = Retry(attempts=3, first_delay=0)
+
+ran: list[Any] = []
+"""What work has been done, in order."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_has_run():
+    """Forget what other tests have done."""
+    ran.clear()
+
+
+async def work(name: str) -> str:
+    """Do some work."""
+    ran.append(name)
+    return f"{name} is done"
+
+
+async def hang(name: str) -> None:
+    """Begin some work, and never end it."""
+    ran.append(name)
+    await anyio.Event().wait()
+
+
+async def fail(name: str) -> None:
+    """Try some work."""
+    ran.append(name)
+    raise OSError(name)
+
+
+def plain(number: int) -> int:
+    """Compute."""
+    return number + 1
+
+
+FUNCTIONS = [work, hang, fail, plain]
+
+
+class Durable(MemoryStore):
+    """A store in memory that says of itself that it lasts: the test keeps what is in it."""
+
+    durable = True
+
+
+async def crashed(store: MemoryStore, upto: int | None = None) -> Durable:
+    """Return what a crash leaves of a store: so many of its records."""
+    again = Durable()
+    for _, text in list(store._log)[:upto]:
+        record = decoded(text)
+        if isinstance(record, JobRecord):
+            await again.create(record)
+        else:
+            await again.append(record, expected=record.transition.version - 1)
+    return again
+
+
+def runner_of(store: Any, **options: Any) -> JobRunner:
+    """Return a runner with a store, which draws no lots."""
+    return JobRunner(store=store, functions=FUNCTIONS, random=Random(1), **options)
+
+
+async def at_work(*names: str) -> None:
+    """Return once so much work has begun."""
+    while not set(names) <= set(ran):
+        await checkpoint()
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# --- a crash at any moment ------------------------------------------------------------------
+
+
+class Played:
+    """Some jobs that a seed stands for, and what is to become of them."""
+
+    def __init__(self, seed: int) -> None:
+        dice = Random(seed)
+        self.attempts: dict[str, int] = {}
+        self.fails: dict[str, int] = {}
+        """How many attempts at each job fail before one succeeds."""
+
+        self.after: dict[str, list[str]] = {}
+        self.tried: dict[str, int] = {}
+        for number in range(6):
+            name = f"job-{number}"
+            self.attempts[name] = dice.choice([1, 2, 3])
+            self.fails[name] = dice.choice([0, 0, 0, 1, 2])
+            self.after[name] = [other for other in self.after if dice.random() < 0.2]
+        self.limit = dice.choice([1, 2, None])
+
+    async def work(self, name: str) -> str:
+        """Do the work of a job."""
+        self.tried[name] = tried = self.tried.get(name, 0) + 1
+        await checkpoint()
+        if tried <= self.fails[name]:
+            raise OSError(name)
+        return name
+
+    def runner(self, store: Durable) -> JobRunner:
+        """Return a runner that knows the work."""
+        return JobRunner(limit=self.limit, store=store, functions={"work": self.work})
+
+    async def first(self, store: Durable) -> None:
+        """Have all jobs done, by one runner."""
+        async with self.runner(store) as runner:
+            for name, after in self.after.items():
+                attempts = self.attempts[name]
+                retry = None if attempts == 1 else Retry(attempts=attempts, first_delay=0)
+                await runner.submit(self.work, name, id=name, retry=retry, after=after)
+
+    async def again(self, store: Durable) -> None:
+        """Have a runner go on where a crash has left another."""
+        before = {stored.job.id: stored for stored in await store.jobs()}
+        async with self.runner(store) as runner:
+            recovered = await runner.recover()
+            assert recovered.left == {}
+            unfinished = {name for name, stored in before.items() if not stored.final}
+            assert {job.id for job in recovered.jobs} == unfinished
+        kept = await crashed(store)
+        for name, stored in before.items():
+            now = await kept.load(name)
+            assert now.entries[: stored.version] == stored.entries
+            assert now.final
+            assert not stored.final or now.version == stored.version
+            self.check(now, {other.job.id: other.status for other in await kept.jobs()})
+
+    def check(self, stored: Any, statuses: dict[str, str]) -> None:
+        """Check that a job has ended as it had to."""
+        name, errors = stored.job.id, [each.transition.error for each in stored.entries]
+        reasons = [error.reason for error in errors if error is not None]
+        if any(statuses[other] != "SUCCESS" for other in self.after[name]):
+            assert reasons == ["jobstate.DependencyFailed"]
+            return
+        attempts = stored.entries[-1].transition.attempt
+        assert set(reasons) <= {"OSError", "jobstate.AttemptInterrupted"}
+        assert len(reasons) == attempts - (stored.status == "SUCCESS")
+        assert stored.status == "SUCCESS" or attempts == self.attempts[name]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("seed", range(12))
+def test_after_a_crash_at_any_moment_the_queue_goes_on(seed, backend):
+    """Whatever was in the store: what ended stays so, and all else is done, once each at a time."""
+
+    async def main() -> None:
+        store = Durable()
+        await Played(seed).first(store)
+        for moment in range(len(store._log) + 1):
+            await Played(seed).again(await crashed(store, moment))
+
+    run_seeded(main, seed=seed, backend=backend)
+
+
+# --- what is taken up, and how --------------------------------------------------------------
+
+
+async def left_by(submit: Any, **options: Any) -> Durable:
+    """Return what a crash leaves of a runner, right after *submit* has been called with it."""
+    store = Durable()
+    async with runner_of(store, **options) as runner:
+        await submit(runner)
+        left = await crashed(store)
+        await runner.aclose()
+    ran.clear()
+    return left
+
+
+async def test_jobs_that_waited_run_in_their_order():
+    """By priority, then in the order in which they were made; their results are kept."""
+
+    async def submit(runner: JobRunner) -> None:
+        await runner.submit(hang, "first", id="first")
+        await at_work("first")
+        for name, priority in (("low", 0), ("high", 5), ("next", 0)):
+            await runner.submit(work, name, id=name, priority=priority)
+
+    store = await left_by(submit, limit=1)
+    async with runner_of(store, limit=1) as runner:
+        jobs, left = await runner.recover()
+        assert [(job.id, job.status) for job in jobs] == [
+            ("first", STARTED),
+            ("low", PENDING),
+            ("high", PENDING),
+            ("next", PENDING),
+        ]
+        assert left == {}
+    assert ran == ["high", "low", "next"]
+    assert [job.result for job in jobs] == [None, "low is done", "high is done", "next is done"]
+    assert jobs[0].error_reason == "jobstate.AttemptInterrupted"
+    assert jobs[0].error_message == ("attempt 1 was interrupted: the process that ran it has ended")
+
+
+async def test_an_interrupted_attempt_is_followed_by_another():
+    """Where the job may be retried, it is, and the attempt that was lost counts."""
+
+    async def submit(runner: JobRunner) -> None:
+        await runner.submit(hang, "north", id="north", retry=Retry(attempts=2, first_delay=0))
+        await at_work("north")
+
+    store = await left_by(submit)
+    again = Durable()
+    async with runner_of(store) as runner:
+        ((job,), _) = await runner.recover()
+        assert await job.reached(RETRY)
+        await at_work("north")
+        await job.reached(STARTED, after=2)
+        again = await crashed(store)
+        await runner.aclose()
+    async with runner_of(again) as runner:
+        ((job,), _) = await runner.recover()
+        outcome = await job.completed()
+    assert (outcome.status, outcome.attempts) == (FAILURE, 2)
+    assert [step.dest for step in job.history] == [STARTED, RETRY, STARTED, FAILURE]
+
+
+@pytest.mark.parametrize(("now", "seconds"), [(1_010.0, 50.0), (1_070.0, 0.0), (0.0, 60.0)])
+async def test_a_delay_keeps_its_time(now, seconds):
+    """A retry is due when it would have been; a clock that was set back makes it no longer."""
+
+    async def submit(runner: JobRunner) -> None:
+        retry = Retry(attempts=2, first_delay=60, jitter=0)
+        job = await runner.submit(fail, "north", id="north", retry=retry)
+        await job.reached(RETRY)
+
+    store = await left_by(submit, clock=Clock(1_000.0))
+    async with runner_of(store, clock=Clock(now)) as runner:
+        ((job,), _) = await runner.recover()
+        assert job.retry_at is not None
+        assert job.retry_at.timestamp() == 1_060
+        if seconds:
+            left = runner._dispatch._timers.next - anyio.current_time()
+            assert seconds - 5 < left <= seconds
+            await job.revoke()
+    assert ran == ([] if seconds else ["north"])
+
+
+@pytest.mark.parametrize(("now", "seconds"), [(1_010.0, 50.0), (1_070.0, 0.0), (0.0, 60.0)])
+async def test_a_deadline_keeps_its_time(now, seconds):
+    """What a job has left of its time goes on; where it is over, the job is revoked."""
+
+    async def submit(runner: JobRunner) -> None:
+        await runner.submit(hang, "north", id="north", timeout=60)
+        await at_work("north")
+
+    store = await left_by(submit, clock=Clock(1_000.0))
+    async with runner_of(store, clock=Clock(now)) as runner:
+        other = await runner.submit(hang, "other", retry=AT_ONCE)
+        runner._dispatch.hold(runner._dispatch.work_of(other))  # type: ignore[arg-type]
+        ((job,), _) = await runner.recover()
+        if seconds:
+            left = runner._dispatch._timers.next - anyio.current_time()
+            assert seconds - 5 < left <= seconds
+        outcome = await job.completed()
+        assert outcome.status in (FAILURE, REVOKED)
+        await runner.aclose()
+
+
+async def test_a_job_whose_time_is_over_is_revoked():
+    """A job that waited when its time came to an end does not run any more."""
+
+    async def submit(runner: JobRunner) -> None:
+        await runner.submit(hang, "busy", id="busy")
+        await runner.submit(work, "north", id="north", timeout=60)
+        await at_work("busy")
+
+    store = await left_by(submit, clock=Clock(1_000.0), limit=1)
+    async with runner_of(store, clock=Clock(2_000.0)) as runner:
+        await runner.recover()
+        outcome = await runner.jobs.get("north").completed()
+    assert (outcome.status, outcome.cause) == (REVOKED, RevokeCause.TIMEOUT)
+    assert ran == []
+
+
+async def test_what_a_job_comes_after_is_known_again():
+    """What has succeeded is not waited for; what has failed fails it; what ran is waited for."""
+
+    async def submit(runner: JobRunner) -> None:
+        good = await runner.submit(work, "good", id="good")
+        bad = await runner.submit(fail, "bad", id="bad")
+        for job in (good, bad):
+            await job.completed()
+        slow = await runner.submit(hang, "slow", id="slow", retry=AT_ONCE)
+        await at_work("slow")
+        await runner.submit(work, "after good", id="after-good", after=[good, slow])
+        await runner.submit(work, "after bad", id="after-bad", after_end=[bad, "slow"])
+        await runner.submit(work, "never", id="never", after=[slow])
+
+    store = await left_by(submit)
+    async with JobRunner(store=store, functions={"hang": work, "work": work}) as runner:
+        jobs, left = await runner.recover()
+        assert left == {}
+        outcomes = {job.id: await job.completed() for job in jobs}
+    assert {name: each.status for name, each in outcomes.items()} == {
+        "slow": SUCCESS,
+        "after-good": SUCCESS,
+        "after-bad": SUCCESS,
+        "never": SUCCESS,
+    }
+    assert ran[0] == "slow"
+
+
+async def test_a_dependency_that_is_gone_leaves_the_job():
+    """Nobody can tell how a job ended that the store has let go of."""
+
+    async def submit(runner: JobRunner) -> None:
+        first = await runner.submit(work, "first", id="first")
+        await first.completed()
+        await runner.submit(hang, "second", id="second", after=["first"])
+
+    store = await left_by(submit)
+    assert await store.prune(ended_before=float(2**40)) == 1
+    async with runner_of(store) as runner:
+        jobs, left = await runner.recover()
+        assert jobs == ()
+        with pytest.raises(NotRestorable, match="job first, which it comes after, is not in"):
+            raise left["second"]
+        assert (await store.load("second")).status == "PENDING"
+
+
+async def test_what_is_not_known_here_is_left_as_it_is():
+    """Functions are found by their registered names alone; what is left can be taken up later."""
+
+    async def submit(runner: JobRunner) -> None:
+        await runner.submit(hang, "north", id="north", retry=AT_ONCE)
+        await runner.submit(work, "south", id="south", after=["north"])
+        await at_work("north")
+
+    store = await left_by(submit)
+    before = {stored.job.id: stored for stored in await store.jobs()}
+    async with JobRunner(store=store, functions={"os.system": work, "work": work}) as runner:
+        jobs, left = await runner.recover()
+        assert [job.id for job in jobs] == ["south"]
+        assert str(left["north"]) == (
+            "job north cannot be restored: 'hang' is not registered, but processes, commands, "
+            "threads, tasks, os.system, work: JobRunner(functions=[…])"
+        )
+        assert await store.load("north") == before["north"]
+        assert (await runner.recover()).jobs == ()
+        runner._kept._registered._by_name["hang"] = work  # type: ignore[union-attr]
+        ((job,), left) = await runner.recover()
+        assert (job.id, left) == ("north", {})
+    assert ran == ["north", "south"]
+
+
+async def test_jobs_of_another_lifecycle_are_left():
+    """A job that follows what this runner does not is not touched."""
+    own = JOB_LIFECYCLE.derive("own", cancel_started=True)
+
+    async def submit(runner: JobRunner) -> None:
+        await runner.submit(work, "north", id="north")
+
+    store = await left_by(submit, lifecycle=own)
+    async with runner_of(store) as runner:
+        jobs, left = await runner.recover()
+        assert (jobs, list(left)) == ((), ["north"])
+        assert "lifecycle 'own'" in str(left["north"])
+    async with runner_of(await crashed(store), lifecycle=own) as runner:
+        assert len((await runner.recover()).jobs) == 1
+
+
+async def test_jobs_that_nobody_runs_are_left():
+    """A job that was made for somebody's own purposes is no runner's."""
+    store = Durable()
+    async with jobs.open(store) as stored:
+        await stored.create("north")
+    async with runner_of(await crashed(store)) as runner:
+        assert await runner.recover() == ((), {})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"runner": "x", "v": 1},
+        {"runner": "x", "v": 1, "function": "work", "args": 3},
+        {"runner": "x", "v": 1, "function": ["work"]},
+        {"runner": "x", "v": 1, "function": "work", "priority": "high"},
+        {"runner": "x", "v": 1, "function": "work", "retry": {"attempts": 0}},
+        {"runner": "x", "v": 1, "function": "work", "retry": 3},
+        {"runner": "x", "v": 1, "function": "work", "executor": "clusters"},
+        {"runner": "x", "v": 1, "function": "work", "resources": {"gpu": 1}},
+        {"runner": "x", "v": 1, "function": "work", "after": ["x"]},
+        {"runner": "x", "v": 1, "command": {"argv": ["rm", "-rf", "x"]}},
+        {"runner": "a/b", "v": 1, "function": "work"},
+        {"runner": 7, "v": 1, "function": "work"},
+        {"runner": "x", "v": 2, "function": "work"},
+    ],
+)
+async def test_what_cannot_be_read_is_left(data):
+    """Whatever stands in a store, it is done only if it makes sense, and is registered."""
+    store = Durable()
+    await store.create(JobRecord("north", 1.0, data=data))
+    await store.create(JobRecord("south", 2.0, data={"runner": "x", "v": 1, "function": "work"}))
+    async with JobRunner(store=store, functions={"work": plain}) as runner:
+        jobs, left = await runner.recover()
+        assert (list(left), [job.id for job in jobs]) == (["north"], ["south"])
+        assert isinstance(left["north"], NewerFormat) is (data.get("v") == 2)
+    assert (await crashed(store)).load is not None
+
+
+async def test_recovering_twice_finds_nothing_more():
+    """What was taken up is here, and is not taken up again."""
+
+    async def submit(runner: JobRunner) -> None:
+        await runner.submit(hang, "north", id="north", retry=AT_ONCE)
+
+    store = await left_by(submit)
+    async with runner_of(store) as runner:
+        assert len((await runner.recover()).jobs) == 1
+        assert await runner.recover() == ((), {})
+        await runner.aclose()
+    with pytest.raises(RunnerClosed):
+        await runner.recover()
+    async with JobRunner() as without:
+        with pytest.raises(UnsuitableWork, match=r"JobRunner\(store=…\)"):
+            await without.recover()
+
+
+# --- several runners ------------------------------------------------------------------------
+
+
+async def test_jobs_of_a_runner_that_lives_are_left_to_it(tmp_path):
+    """Two runners on one file do not touch each other's jobs."""
+    path = tmp_path / "jobs.db"
+    async with runner_of(SQLiteStore(path)) as first:
+        mine = await first.submit(hang, "first", id="first", retry=AT_ONCE)
+        await at_work("first")
+        async with runner_of(SQLiteStore(path)) as second:
+            assert await second.recover() == ((), {})
+            await second.submit(work, "second", id="second", after=["first"])
+            assert mine.status is STARTED
+            first.jobs._own.worker = None
+            await mine.succeed("other")
+        assert second.jobs.get("second").result == "second is done"
+    assert ran == ["first", "second"]
+
+
+DYING = """
+import sys, os, signal, anyio
+from jobstate import JobRunner, Retry
+from jobstate.stores.sqlite import SQLiteStore
+
+async def hang(name):
+    print("begun", flush=True)
+    await anyio.Event().wait()
+
+async def main(path):
+    async with JobRunner(store=SQLiteStore(path), functions=[hang]) as runner:
+        await runner.submit(hang, "north", id="north", retry=Retry(attempts=2, first_delay=0))
+
+anyio.run(main, sys.argv[1])
+"""
+
+
+def begun(program: str, path: Any) -> subprocess.Popen[str]:
+    """Run a program in a process of its own."""
+    command = [sys.executable, "-c", program, os.fspath(path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+async def test_a_killed_runner_is_replaced_by_one_of_several(tmp_path):
+    """After ``kill -9`` one of those that recover takes up each job, and the others do not."""
+    path = tmp_path / "jobs.db"
+    with begun(DYING, path) as dying:
+        assert dying.stdout is not None
+        assert dying.stdout.readline() == "begun\n"
+        async with JobRunner(store=SQLiteStore(path), functions={"hang": work}) as early:
+            assert await early.recover() == ((), {})
+            dying.send_signal(signal.SIGKILL)
+            dying.wait()
+            async with JobRunner(store=SQLiteStore(path), functions={"hang": work}) as late:
+                found = [await runner.recover() for runner in (early, late)]
+                assert [len(each.jobs) for each in found] == [1, 0]
+    shot = await jobs.open(path).get("north").snapshot()
+    assert (shot.status, shot.attempt, shot.result) == ("SUCCESS", 2, "north is done")
+
+
+async def test_others_can_end_a_job_of_a_runner(tmp_path):
+    """When another process says so, a job that waits leaves the line, and one that runs stops."""
+    path = tmp_path / "jobs.db"
+    async with runner_of(SQLiteStore(path), limit=1) as runner:
+        running = await runner.submit(hang, "running", id="running")
+        waiting = await runner.submit(work, "waiting", id="waiting")
+        await at_work("running")
+        async with jobs.open(path) as others:
+            await (await others.load("waiting")).revoke("not needed")
+            await (await others.load("running")).revoke("stop", cause=RevokeCause.ADMIN)
+        assert (await waiting.completed()).reason == "not needed"
+        assert (await running.completed()).cause is RevokeCause.ADMIN
+    assert ran == ["running"]
+
+
+async def test_a_claim_that_is_lost_keeps_the_runner_from_opening():
+    """A runner whose own name is taken does not open: nobody would know whose its jobs are."""
+    store = Durable()
+    runner = runner_of(store)
+    assert runner._kept is not None
+    await store.claim(runner._kept._runner)
+    with pytest.raises(AlreadyClaimed):
+        async with runner:
+            raise AssertionError("it is open")
+
+
+# --- submitting -----------------------------------------------------------------------------
+
+
+async def test_a_job_is_kept_before_it_is_submitted():
+    """What `submit` has returned, and each step of it, is in the store."""
+    store = Durable()
+    async with runner_of(store) as runner:
+        job = await runner.submit(work, "north", info={"a": 1}, name="publish")
+        kept = await store.load(job.id)
+        assert (kept.job.name, kept.job.info, kept.status) == ("publish", {"a": 1}, "PENDING")
+        await job.completed()
+        assert (await store.load(job.id)).snapshot().result == "north is done"
+
+
+async def test_what_could_not_be_found_again_is_refused():
+    """Functions, exceptions and dependencies that no other process would know; nothing is kept."""
+    store = Durable()
+    stranger = Job[Any]("stranger")
+
+    async def unknown() -> None:
+        raise AssertionError("it is not to run")
+
+    async with runner_of(store) as runner:
+        for bad, options in (
+            (unknown, {}),
+            (lambda: None, {}),
+            (Command("true"), {}),
+            (work, {"retry": Retry(on=KeyError)}),
+            (work, {"after": [stranger]}),
+            (work, {"executor": JobRunner().tasks}),
+        ):
+            args = ("x",) if bad is work else ()
+            with pytest.raises(UnsuitableWork, match=r"functions=|not in the runner's"):
+                await runner.submit(bad, *args, **options)  # type: ignore[call-overload]
+        with pytest.raises(JobNotFound):
+            await runner.submit(work, "x", after=["nobody"])
+        with pytest.raises(Unstorable, match=r"data\.args\[0\]: set is not JSON"):
+            await runner.submit(plain, {1})  # type: ignore[arg-type]
+        assert (await store.jobs(), len(runner.jobs)) == ([], 0)
+
+
+async def test_results_that_cannot_be_kept_fail_their_jobs():
+    """The reason says where the result is no JSON."""
+
+    async def odd() -> object:
+        return {"x": object()}
+
+    store = Durable()
+    async with JobRunner(store=store, functions=[odd]) as runner:
+        outcome = await (await runner.submit(odd)).completed()
+    assert (outcome.status, outcome.error_reason) == (FAILURE, "jobstate.Unstorable")
+    assert "result.x: object is not JSON" in (outcome.error_message or "")
+
+
+class Slow(Durable):
+    """A store that takes as long to make a job as the test likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing, self.go_on = anyio.Event(), anyio.Event()
+
+    async def create(self, job: JobRecord) -> int:
+        """Wait, and write."""
+        self.writing.set()
+        await self.go_on.wait()
+        return await super().create(job)
+
+
+async def test_cancelled_while_it_is_kept_a_job_is_submitted():
+    """What may be in the store has somebody who does it; the cancellation goes on after that."""
+    store = Slow()
+    after: list[str] = []
+    async with runner_of(store) as runner:
+        scope = anyio.CancelScope()
+
+        async def submit() -> None:
+            with scope:
+                await runner.submit(work, "north", id="north")
+                await checkpoint()
+                after.append("not cancelled")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(submit)
+            await store.writing.wait()
+            scope.cancel()
+            await checkpoint()
+            store.go_on.set()
+        assert after == []
+        assert (await runner.jobs.get("north").completed()).result == "north is done"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancelled_task_has_submitted_its_job():
+    """The same for a task's own ``cancel()``, which no scope shields from."""
+    store = Slow()
+    async with runner_of(store) as runner:
+        task = asyncio.create_task(runner.submit(work, "north", id="north"))
+        await store.writing.wait()
+        task.cancel()
+        await checkpoint()
+        store.go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await runner.jobs.get("north").completed()).result == "north is done"
+
+
+async def test_a_runner_that_is_left_waits_for_what_is_being_submitted():
+    """A job that is on its way into the store is done, or revoked, like all others."""
+    submitted: list[Any] = []
+    for closes in (False, True):
+        store = Slow()
+
+        async def submit(runner: JobRunner) -> None:
+            submitted.append(await runner.submit(work, "north"))
+
+        async def later(store: Slow = store) -> None:
+            for _ in range(10):
+                await checkpoint()
+            store.go_on.set()
+
+        async with anyio.create_task_group() as tasks, runner_of(store) as runner:
+            tasks.start_soon(submit, runner)
+            await store.writing.wait()
+            tasks.start_soon(later)
+            if closes:
+                await runner.aclose()
+    assert [job.status for job in submitted] == [SUCCESS, REVOKED]
+
+
+# --- shutting down --------------------------------------------------------------------------
+
+
+async def test_a_runner_can_leave_its_jobs_for_another():
+    """What waits stays as it is, what runs is put back in line, and who waits is told."""
+    store = Durable()
+    told: list[str] = []
+
+    async def wait(job: Job[Any]) -> None:
+        with pytest.raises(JobAbandoned) as caught:
+            await job.completed()
+        told.append(str(caught.value))
+
+    runner = runner_of(store, limit=2, resumable=True)
+    async with anyio.create_task_group() as tasks, runner:
+        for name, function in (("a", hang), ("b", hang), ("c", work)):
+            job = await runner.submit(function, name, id=name)
+            tasks.start_soon(wait, job)
+        retried = await runner.submit(fail, "d", id="d", priority=1, retry=Retry(attempts=2))
+        await retried.reached(RETRY)
+        await at_work("a", "b", "d")
+        await runner.aclose("a new release")
+        assert [job.status for job in runner.jobs] == [PENDING, PENDING, PENDING, RETRY]
+    assert sorted(told) == [
+        f"job {name} was PENDING when it was abandoned: a new release" for name in "abc"
+    ]
+    assert sorted(ran) == ["a", "b", "d"]
+    ran.clear()
+    after = await crashed(store)
+    async with JobRunner(
+        store=after, functions={"hang": work, "work": work, "fail": work}
+    ) as runner:
+        jobs, _ = await runner.recover()
+        assert [(job.id, job.attempt) for job in jobs] == [("a", 1), ("b", 1), ("c", 0), ("d", 1)]
+    assert {job.id: (job.status, job.attempt) for job in jobs} == {
+        "a": (SUCCESS, 2),
+        "b": (SUCCESS, 2),
+        "c": (SUCCESS, 1),
+        "d": (SUCCESS, 2),
+    }
+
+
+async def test_work_that_ends_in_its_time_of_grace_is_done():
+    """Work that is asked to stop and comes to its end has ended, though the runner is resumable."""
+
+    async def heed() -> str:
+        job = current_job()
+        try:
+            await anyio.Event().wait()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await checkpoint()
+            ran.append(job.id)
+            raise
+        return ""
+
+    def listen() -> str:
+        ran.append("listening")
+        while not current_job().stop_requested:
+            pass
+        return "done"
+
+    store = Durable()
+    async with JobRunner(store=store, functions=[heed, listen], resumable=True) as runner:
+        first = await runner.submit(heed, id="heed")
+        second = await runner.submit(listen, id="listen")
+        await first.reached(STARTED)
+        await at_work("listening")
+        await runner.aclose()
+    assert (first.status, second.status, second.result) == (PENDING, SUCCESS, "done")
+
+
+async def test_a_lifecycle_without_requeue_is_recovered_as_interrupted():
+    """Where a job cannot be put back it stays STARTED, and is found so."""
+    bare = Lifecycle[str](
+        "bare",
+        states=["NEW", "BUSY", {"name": "GOOD", "final": True}, {"name": "BAD", "final": True}],
+        transitions=[
+            ["start", "NEW", "BUSY"],
+            ["succeed", "BUSY", "GOOD"],
+            ["fail", ["NEW", "BUSY"], "BAD"],
+            ["revoke", ["NEW", "BUSY"], "BAD"],
+        ],
+        means={"NEW": PENDING, "BUSY": STARTED, "GOOD": SUCCESS, "BAD": FAILURE},
+    )
+    store = Durable()
+    async with runner_of(store, lifecycle=bare, resumable=True) as runner:
+        job = await runner.submit(hang, "north", id="north")
+        await at_work("north")
+        await runner.aclose()
+        assert job.status == "BUSY"
+        with pytest.raises(JobAbandoned):
+            await job.completed()
+    async with runner_of(await crashed(store), lifecycle=bare) as runner:
+        ((job,), _) = await runner.recover()
+    assert (job.status, job.error_reason) == ("BAD", "jobstate.AttemptInterrupted")
+
+
+async def test_an_exception_in_the_block_leaves_the_jobs_resumable():
+    """However the block is left before its time, the jobs are there for another runner."""
+    store = Durable()
+    with pytest.raises(KeyError):
+        async with runner_of(store, resumable=True) as runner:
+            await runner.submit(hang, "north", id="north")
+            await at_work("north")
+            raise KeyError("x")
+    assert (await (await crashed(store)).load("north")).status == "PENDING"
+
+
+async def test_only_a_store_that_lasts_makes_jobs_resumable():
+    """What was asked for must be possible."""
+    for store in (None, MemoryStore()):
+        with pytest.raises(ValueError, match="outlives the process"):
+            JobRunner(store=store, resumable=True)
+    with pytest.raises(TypeError, match="SQLiteStore"):
+        JobRunner(store="jobs.db")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="functions="):
+        JobRunner(store=Durable(), functions=3)  # type: ignore[arg-type]
+
+
+# --- a store that fails ---------------------------------------------------------------------
+
+
+async def test_a_store_that_breaks_abandons_the_jobs_and_is_recovered():
+    """Nobody waits for ever, and what the store has is taken up by another runner."""
+
+    class Breaking(Durable):
+        broken = False
+
+        async def append(self, entry: Entry, *, expected: int) -> int:
+            if self.broken:
+                raise StoreBroken("breaking", "the disk is full")
+            return await super().append(entry, expected=expected)
+
+    store = Breaking()
+    async with runner_of(store, limit=1) as runner:
+        first = await runner.submit(hang, "first", id="first", retry=AT_ONCE)
+        second = await runner.submit(work, "second", id="second")
+        await at_work("first")
+        store.broken = True
+        runner._dispatch.attempts.hurry()
+        running = next(iter(runner._dispatch.attempts.running))
+        running.scope.cancel()
+        for job in (first, second):
+            with pytest.raises(JobAbandoned, match="the disk is full"):
+                await job.completed()
+    ran.clear()
+    async with JobRunner(
+        store=await crashed(store), functions={"hang": work, "work": work}
+    ) as runner:
+        jobs, _ = await runner.recover()
+    assert [job.status for job in jobs] == [SUCCESS, SUCCESS]
+
+
+async def test_a_store_that_cannot_be_opened_is_told_as_it_is(tmp_path):
+    """The error of the store comes out of the block, and not a group of it."""
+    with pytest.raises(StoreBroken):
+        async with runner_of(SQLiteStore(tmp_path / "no" / "folder.db")):
+            raise AssertionError("it is open")
+
+
+async def test_a_store_that_was_closed_ends_the_wait_for_its_jobs(caplog):
+    """Closed by somebody else, it refuses what is to be written, and the log says why."""
+    store = Durable()
+    async with runner_of(store) as runner:
+        job = await runner.submit(hang, "north", id="north")
+        await at_work("north")
+        await store.aclose()
+        with pytest.raises(StoreClosed):
+            await runner.submit(work, "south")
+        await runner.aclose()
+        with pytest.raises(JobAbandoned):
+            await job.completed()
+    assert "cannot be followed any more" in caplog.text
+
+
+async def test_progress_of_work_is_kept():
+    """What work reports is in the store, the last of it before the job ends."""
+
+    async def counting() -> None:
+        for percent in range(0, 100, 10):
+            current_job().report(percent, info={"at": percent})
+
+    store = Durable()
+    async with JobRunner(store=store, functions=[counting]) as runner:
+        job = await runner.submit(counting)
+        await job.completed()
+        progress = (await store.load(job.id)).progress
+    assert isinstance(progress, Progress)
+    assert (progress.progress, progress.info) == (90, {"at": 90})
+
+
+async def test_commands_are_kept_where_they_are_registered():
+    """A command of a runner that is gone is run by another one, as it was submitted."""
+
+    async def submit(runner: JobRunner) -> None:
+        await runner.submit(hang, "busy", id="busy")
+        command = Command(
+            sys.executable,
+            "-c",
+            "import sys, os; print(sys.stdin.read() + os.environ['NAME']); sys.exit(3)",
+            env={"NAME": "north"},
+            input="to the ",
+            success=[3],
+            progress=plain_line,
+        )
+        await runner.submit(command, id="command")
+        await at_work("busy")
+
+    lines: list[str] = []
+
+    def plain_line(line: str) -> None:
+        lines.append(line)
+
+    store = Durable()
+    functions = [hang, Command, plain_line]
+    async with JobRunner(store=store, functions=functions, limit=1) as runner:
+        await submit(runner)
+        left = await crashed(store)
+        await runner.aclose()
+    async with JobRunner(store=left, functions=functions) as runner:
+        await runner.recover()
+        result = await runner.jobs.get("command")
+        assert result == CommandResult(3, "to the north\n")
+        kept = (await left.load("command")).snapshot()
+    assert kept.result == {"exit_code": 3, "output": "to the north\n"}
+    assert lines == ["to the north"]
+
+
+async def test_a_bare_command_is_kept():
+    """A command of which nothing is said but its words."""
+    store = Durable()
+    async with JobRunner(store=store, functions=[Command], limit=1, resumable=True) as runner:
+        await runner.submit(Command(sys.executable, "-c", "import time; time.sleep(9)"), id="slow")
+        await runner.submit(Command(sys.executable, "-c", "print('hello')"), id="quick")
+        await runner.jobs.get("slow").reached(STARTED)
+        await runner.aclose()
+    async with JobRunner(store=await crashed(store), functions=[Command]) as runner:
+        await runner.recover()
+        await runner.jobs.get("slow").revoke("enough")
+        assert (await runner.jobs.get("quick")).output == "hello\n"
+
+
+async def test_of_a_long_output_the_end_is_kept():
+    """A command that prints much is not failed for that by the store: its last lines are kept."""
+    store = Durable()
+    noisy = "print('\\x1b' * 60_000 + 'end')"
+    async with JobRunner(store=store, functions=[Command]) as runner:
+        good = await runner.submit(Command(sys.executable, "-c", noisy), id="good")
+        bad = await runner.submit(
+            Command(sys.executable, "-c", f"{noisy}; raise SystemExit(4)"), id="bad"
+        )
+        assert len((await good).output) > 60_000
+        outcome = await bad.completed()
+        assert (outcome.status, outcome.extras["exit_code"]) == (FAILURE, 4)
+        shots = [(await store.load(job_id)).snapshot() for job_id in ("good", "bad")]
+    for output in (shots[0].result["output"], shots[1].extras["output"]):
+        assert output.endswith("\x1bend\n")
+        assert 2_000 < len(output) < 3_000
+
+
+async def test_what_is_kept_of_work_is_read_as_it_was_written():
+    """All that was said of a job when it was submitted holds for whoever takes it up."""
+
+    def is_busy(error: Exception) -> bool:
+        return isinstance(error, OSError)
+
+    class Cluster(type(JobRunner().tasks)):  # type: ignore[misc]
+        """An executor of one's own."""
+
+    cluster = Cluster()
+    functions = {"work": work, "hang": hang, "busy": is_busy, "oops": KeyError, "cluster": cluster}
+    retries = [
+        Retry(attempts=None, first_delay=7, factor=3, max_delay=99, jitter=0.5, on=is_busy),
+        Retry(on=(KeyError,)),
+        Retry(attempts=2),
+        None,
+    ]
+    options: dict[str, Any] = {"store": Durable(), "functions": functions, "resources": {"gpu": 4}}
+    works = []
+    for _ in range(2):
+        async with JobRunner(limit=1, **options) as runner:
+            if not works:
+                busy = await runner.submit(hang, "busy", id="busy", priority=9)
+                await at_work("busy")
+                for number, retry in enumerate(retries):
+                    await runner.submit(
+                        work,
+                        f"x{number}",
+                        id=f"x{number}",
+                        retry=retry,
+                        executor=cluster if number else None,
+                        priority=number,
+                        resources={"gpu": number},
+                        attempt_timeout=number or None,
+                        timeout=100 + number,
+                        after_end=[busy],
+                    )
+            else:
+                assert (await runner.recover()).left == {}
+            found = [runner._dispatch._works[f"x{number}"] for number in range(len(retries))]
+            works.append(
+                [
+                    (
+                        each.function,
+                        each.args,
+                        type(each.executor),
+                        -each.rank[0],
+                        each.demand.get("gpu", 0),
+                        each.retry,
+                        each.attempt_timeout,
+                        {job.id: must for job, must in each.after.items()},
+                        each.job.max_attempts,
+                    )
+                    for each in found
+                ]
+            )
+            options["store"] = await crashed(options["store"])
+            await runner.aclose()
+    assert works[0] == works[1]
+
+
+@pytest.mark.parametrize(
+    ("functions", "problem"),
+    [
+        ([work, work], "the name 'work' stands for two"),
+        ({"tasks": work}, "the name 'tasks' stands for two"),
+        ({"": work}, "has no name"),
+        ([object()], "has no name"),
+    ],
+)
+def test_names_are_unique(functions, problem):
+    """A name that stands for two, or for nothing, is refused when the runner is made."""
+    with pytest.raises(ValueError, match=problem):
+        JobRunner(store=Durable(), functions=functions)
