@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from ._portable import shown
 
@@ -62,46 +62,70 @@ dumped = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 """Returns JSON on one line, as short as can be."""
 
 
-def check_plain(value: Any) -> None:
+def check_plain(value: Any, name: str = "", depth: int = 1) -> None:
     """Return if a value is JSON, of the very types that it comes back with from its text.
+
+    Args:
+        value: what to look at.
+        name: of the member of a record that it is.
+        depth: in how many lists and objects it stands, itself included.
 
     Raises:
         NotPlain: it is not, or it is too large or too deep; `path` is such as ``result.rows[3]``.
     """
-    _look(value, "", 1, [LARGEST])
+    _look(value, (None, name) if name else None, depth, [LARGEST])
 
 
-def _look(value: Any, path: str, depth: int, left: list[int]) -> None:
+_Place: TypeAlias = tuple[Any, str | int] | None
+"""Where a value stands, and under which key there: in words only once something is wrong."""
+
+
+def _look(value: Any, place: _Place, depth: int, left: list[int]) -> None:
     """Look at a value; *left* is what its text may still take, so that nobody reads on for ever."""
     kind = type(value)
     left[0] -= len(value) + 2 if kind is str else 1
     if left[0] < 0:
         raise too_large()
-    if kind is dict or kind is list:
+    if kind is str:
+        if not value.isascii():
+            _look_closely(value, place)
+    elif kind is dict or kind is list:
         if depth > DEEPEST:
-            raise NotPlain(path, f"more than {DEEPEST} levels deep")
+            raise NotPlain(_path(place), f"more than {DEEPEST} levels deep")
         if kind is list:
             for index, item in enumerate(value):
-                _look(item, f"{path}[{index}]", depth + 1, left)
+                _look(item, (place, index), depth + 1, left)
         else:
             for name, member in value.items():
                 if type(name) is not str:
                     wrong = f"the key {shown(name)[:60]} is {type(name).__name__}, and not text"
-                    raise NotPlain(path, wrong)
-                plain = name.isidentifier()
-                inner = (
-                    f"{path}[{name[:60]!r}]" if not plain else f"{path}.{name}" if path else name
-                )
-                _look(name, inner, depth, left)
-                _look(member, inner, depth + 1, left)
-    elif kind is str:
-        if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
-            raise NotPlain(path, "text with half of a surrogate pair is not JSON")
+                    raise NotPlain(_path(place), wrong)
+                left[0] -= len(name) + 2
+                if not name.isascii():
+                    _look_closely(name, (place, name))
+                _look(member, (place, name), depth + 1, left)
     elif kind is float:
         if not isfinite(value):
-            raise NotPlain(path, f"{value} is not JSON")
+            raise NotPlain(_path(place), f"{value} is not JSON")
     elif kind is int:
         if not -(2**63) <= value < 2**63:
-            raise NotPlain(path, "a whole number of more than 64 bits")
+            raise NotPlain(_path(place), "a whole number of more than 64 bits")
     elif value is not None and kind is not bool:
-        raise NotPlain(path, f"{kind.__name__} is not JSON")
+        raise NotPlain(_path(place), f"{kind.__name__} is not JSON")
+
+
+def _look_closely(text: str, place: _Place) -> None:
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise NotPlain(_path(place), "text with half of a surrogate pair is not JSON")
+
+
+def _path(place: _Place) -> str:
+    """Return in words where something stands."""
+    if place is None:
+        return ""
+    outer, key = _path(place[0]), place[1]
+    if isinstance(key, int):
+        return f"{outer}[{key}]"
+    if not key.isidentifier():
+        return f"{outer}[{key[:60]!r}]"
+    return f"{outer}.{key}" if outer else key
