@@ -100,6 +100,34 @@ def test_a_record_comes_back_as_it_was(record):
     assert "\n" not in text
 
 
+def long_way(entry):
+    """Return what becomes of a transition field by field."""
+    fields = _codec._fields(entry)
+    _codec._check(fields)
+    return _codec.dumped(fields)
+
+
+@given(entries)
+def test_the_short_way_gives_what_the_long_way_does(entry):
+    """Whatever goes the short way becomes the same text, to the letter."""
+    assert _codec._shortly(entry) in (None, long_way(entry))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ENTRY,
+        replace(ENTRY, final=True, result=None),
+        replace(ENTRY, result={"rows": [7, "é", None]}),
+        replace(ENTRY, transition=STEP._replace(reason='the "user"\n', internal=True)),
+        replace(ENTRY, transition=STEP._replace(source="OWN", trigger="move\\")),
+    ],
+)
+def test_most_transitions_go_the_short_way(entry):
+    """What a job does where all goes well is written down quickly."""
+    assert _codec._shortly(entry) == long_way(entry) == encoded(entry)
+
+
 @given(plain)
 def test_a_result_that_was_not_given_is_none_of_those_that_were(result):
     """None is a result; no result is another thing."""
@@ -236,6 +264,15 @@ def test_limits_are_reached():
         (replace(ENTRY, transition=STEP._replace(delay=-1.0)), "delay"),
         (replace(ENTRY, transition=STEP._replace(internal=1)), "internal"),
         (replace(ENTRY, transition=STEP._replace(error=ErrorInfo("E", 7))), "error"),
+        (replace(ENTRY, transition=STEP._replace(version=2**63)), "version"),
+        (replace(ENTRY, transition=STEP._replace(version=True)), "version"),
+        (replace(ENTRY, transition=STEP._replace(attempt=2**63)), "attempt"),
+        (replace(ENTRY, transition=STEP._replace(timestamp=float("inf"))), "timestamp"),
+        (replace(ENTRY, transition=STEP._replace(job_id="a b")), "job"),
+        (replace(ENTRY, transition=STEP._replace(source="")), "source"),
+        (replace(ENTRY, transition=STEP._replace(dest="")), "dest"),
+        (replace(ENTRY, transition=STEP._replace(dest="\udc80")), "dest"),
+        (replace(ENTRY, append_id="a'b"), "append_id"),
         (replace(ENTRY, final=None), "final"),
         (replace(ENTRY, extras=7), "extras"),
         (replace(PROGRESS, progress=101), "progress"),
@@ -260,6 +297,8 @@ def test_errors_are_never_too_long():
         assert text.endswith(" end")
     assert len(back.error.reason) <= 1024
     assert len(encoded(replace(ENTRY, transition=back))) < 45_000
+    alone = replace(ENTRY, transition=STEP._replace(reason="begin " + "x" * 9000))
+    assert len(decoded(encoded(alone)).transition.reason) <= 8192
 
 
 def test_short_errors_are_kept_whole():
