@@ -27,9 +27,11 @@ import pytest
 
 from jobstate import (
     CorruptRecord,
+    DuplicateJob,
     ForeignStore,
     JobNotFound,
     NewerFormat,
+    StaleVersion,
     StoreBroken,
     StoreBusy,
     StoreClosed,
@@ -332,6 +334,67 @@ async def test_what_the_file_refuses_spares_its_neighbours(path, monkeypatch):
             with pytest.raises(StoreBroken, match="CHECK"):
                 await store.create(job_record("bad"))
         assert sorted(stored.job.id for stored in await store.unfinished()) == ["a", "b"]
+
+
+@contextmanager
+def writer_of(path):
+    """The connection that writes a store, and the statements that it has run."""
+    with closing(_sqlite_file.File(path, "NORMAL", 5).open()) as connection:
+        said = []
+        connection.set_trace_callback(said.append)
+        yield connection, said
+
+
+def creating(name):
+    """Return what creates a job."""
+    job = job_record(name)
+    return lambda writing: writing.create(job, encoded(job))
+
+
+def appending(entry):
+    """Return what appends a transition."""
+    return lambda writing: writing.append(entry, encoded(entry), entry.transition.version - 1)
+
+
+def half_done(writing):
+    """Create a job, think better of it, and have used up a position."""
+    creating("half")(writing)
+    raise StaleVersion("half", 1, 2)
+
+
+def against_a_rule(writing):
+    """Break a rule of the file, after breaking none."""
+    creating("half")(writing)
+    writing._run("UPDATE job SET version = -1 WHERE id = 'half'")
+
+
+@pytest.mark.parametrize("refused", [half_done, against_a_rule])
+def test_what_was_half_written_is_undone_alone(refused, path):
+    """Where something is refused after it has changed something, its neighbours are written."""
+    works = [creating("a"), refused, appending(step(1, job_id="a")), creating("b")]
+    with writer_of(path) as (connection, said):
+        answers = _sqlite_rows.write_all(connection, works)
+        assert [type(answer) for answer in answers] == [int, type(answers[1]), int, int]
+        assert isinstance(answers[1], (StaleVersion, sqlite3.IntegrityError))
+        assert [answers[0], *answers[2:]] == [1, 2, 3]
+        assert _sqlite_rows.position_of(connection) == 3
+        assert [stored.job.id for stored in _sqlite_rows.unfinished(connection, 0)] == ["a", "b"]
+    assert said.count("ROLLBACK") == 1
+    assert said.count("COMMIT") == 1
+    assert said.count("SAVEPOINT one") == said.count("RELEASE one") == 4
+
+
+def test_what_is_refused_at_once_costs_its_neighbours_nothing(path):
+    """A refusal that has changed nothing needs nothing undone."""
+    works = [creating("a"), creating("a"), appending(step(1, job_id="b")), creating("b")]
+    works += [appending(step(3, job_id="a")), appending(step(1, job_id="a"))]
+    with writer_of(path) as (connection, said):
+        answers = _sqlite_rows.write_all(connection, works)
+        kinds = [int, DuplicateJob, JobNotFound, int, StaleVersion, int]
+        assert list(map(type, answers)) == kinds
+        assert [answer for answer in answers if isinstance(answer, int)] == [1, 2, 3]
+    assert said.count("BEGIN IMMEDIATE") == said.count("COMMIT") == 1
+    assert not any("SAVEPOINT" in each or "ROLLBACK" in each for each in said)
 
 
 async def test_a_cancelled_call_is_done_all_the_same(path):

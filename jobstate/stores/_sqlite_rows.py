@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar, cast
 from zlib import crc32
 
@@ -70,19 +70,16 @@ class Writing:
     def append(self, entry: Entry, text: str, expected: int) -> int:
         """Write a transition; see `jobstate.abc.Store.append`."""
         step, position = entry.transition, self.position + 1
-        moved = self._run(
-            "UPDATE job SET version = version + 1, status = ?, ended = ?"
-            " WHERE id = ? AND version = ? AND ended IS NULL RETURNING number",
-            (
-                named(step.dest),
-                step.timestamp if entry.final else None,
-                step.job_id,
-                expected,
-            ),
-        ).fetchone()
-        if moved is None:
-            return self._there_already(entry, expected)
-        self._run(_INSERT, (position, moved[0], step.version, entry.append_id, text, _crc(text)))
+        number, version, final = self._find(step.job_id)  # nobody else writes until the commit
+        if version != expected or final:
+            return self._there_already(entry, expected, number, version, final)
+        moved = step.version, named(step.dest)
+        if entry.final:
+            move = "UPDATE job SET version = ?, status = ?, ended = ? WHERE number = ?"
+            self._run(move, (*moved, step.timestamp, number))
+        else:  # nor are the indexes touched that depend on the end
+            self._run("UPDATE job SET version = ?, status = ? WHERE number = ?", (*moved, number))
+        self._run(_INSERT, (position, number, step.version, entry.append_id, text, _crc(text)))
         self.position = position
         return position
 
@@ -103,10 +100,11 @@ class Writing:
                 (self.position, number, _REPORT, "", text, _crc(text)),
             )
 
-    def _there_already(self, entry: Entry, expected: int) -> int:
+    def _there_already(
+        self, entry: Entry, expected: int, number: int, version: int, final: bool
+    ) -> int:
         """Return where the very same was written before, or raise why it cannot be written."""
         step = entry.transition
-        number, version, final = self._find(step.job_id)
         if version >= step.version and self._append_id(number, step.version) == entry.append_id:
             (position,) = self._run(
                 "SELECT position FROM kept WHERE job = ? AND version = ?", (number, step.version)
@@ -127,26 +125,46 @@ class Writing:
 
 
 def write_all(
-    connection: sqlite3.Connection, works: Iterable[Callable[[Writing], Any]]
+    connection: sqlite3.Connection, works: Sequence[Callable[[Writing], Any]]
 ) -> list[Any]:
     """Do some writing and commit it at once; return what each answers, or raises in its place.
 
-    What one of them is refused does not touch the others: each has a savepoint of its own.
+    What one of them is refused does not touch the others. Nearly always it is refused before it has
+    changed anything. Where it was not, all is undone and done again, with a savepoint for each:
+    they take 2.6 µs of the 10 that SQLite spends on a transition otherwise.
     """
+    try:
+        return _written(connection, works, careful=False)
+    except _HalfWritten:
+        return _written(connection, works, careful=True)
+
+
+class _HalfWritten(Exception):
+    """Something was refused after it had changed something."""
+
+
+def _written(
+    connection: sqlite3.Connection, works: Sequence[Callable[[Writing], Any]], *, careful: bool
+) -> list[Any]:
     answers: list[Any] = []
     with transaction(connection):
         writing = Writing(connection)
         before = writing.position
         for work in works:
-            position = writing.position
-            connection.execute("SAVEPOINT one")
+            position, changes = writing.position, connection.total_changes
+            if careful:
+                connection.execute("SAVEPOINT one")
             try:
                 answers.append(work(writing))
             except (JobStateError, sqlite3.IntegrityError) as refusal:
-                connection.execute("ROLLBACK TO one")
+                if careful:
+                    connection.execute("ROLLBACK TO one")
+                elif connection.total_changes != changes:
+                    raise _HalfWritten from refusal
                 writing.position = position
                 answers.append(refusal)
-            connection.execute("RELEASE one")
+            if careful:
+                connection.execute("RELEASE one")
         if writing.position != before:
             connection.execute("UPDATE counter SET position = ?", (writing.position,))
     return answers
