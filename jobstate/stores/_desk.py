@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -195,11 +196,11 @@ def _again(error: Exception, name: str) -> Exception:
 
 def answer(calls: Iterable[Call]) -> None:
     """Wake those who wait for calls: one message for each event loop."""
-    waiting: dict[int, tuple[object, list[Waiter]]] = {}
+    waiting: dict[object, list[Waiter]] = defaultdict(list)
     for call in calls:
         if call.waiter is not None:
-            waiting.setdefault(id(call.home), (call.home, []))[1].append(call.waiter)
-    for place, waiters in waiting.values():
+            waiting[call.home].append(call.waiter)
+    for place, waiters in waiting.items():
         with suppress(RuntimeError):  # the event loop has ended
             call_soon(place, partial(_wake, waiters))
 
