@@ -22,6 +22,7 @@ LIBRARIES = (
     "python-statemachine",
     "automat",
     "aiojobs",
+    "aiosqlite",
 )
 
 

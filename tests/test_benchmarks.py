@@ -95,7 +95,7 @@ async def test_contenders_take_turns(measure):
 @pytest.mark.tools
 def test_the_page_says_what_the_figures_say(page_of):
     """The page of the documentation is written from the figures kept beside it."""
-    for peer in ("aiojobs", "automat", "statemachine", "uvloop"):
+    for peer in ("aiojobs", "aiosqlite", "automat", "statemachine", "uvloop"):
         pytest.importorskip(peer)
     folder = ROOT / "docs" / "reference"
     records = page_of("record").load(folder / "benchmarks.json")
@@ -107,7 +107,7 @@ def test_the_page_says_what_the_figures_say(page_of):
 @pytest.mark.tools
 def test_questions_asked_later_join_the_record(page_of, tmp_path):
     """Older figures stay where all that they were measured with is the same, and go otherwise."""
-    for peer in ("aiojobs", "automat", "statemachine", "uvloop"):
+    for peer in ("aiojobs", "aiosqlite", "automat", "statemachine", "uvloop"):
         pytest.importorskip(peer)
     record_page, file = page_of("record"), tmp_path / "figures.json"
 
