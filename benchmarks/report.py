@@ -179,6 +179,9 @@ Where a goal is missed, a line of its table says what it would take:
 - **Stopping a command.** The process is the smaller part: whatever it has started is ended too, the
   rest of its output is read, and some turns of the event loop pass until its job is revoked and
   whoever asked hears of it.
+- **A transition in a SQLite file.** The peers' rows are ready, and nobody waits for an answer. To
+  check a transition and make it JSON takes 3.5 µs, and to ask a thread and be woken by it 4 µs, 7.5
+  on Trio; SQLite itself takes ten, and a hundredth of the commit.
 """
 
 
