@@ -25,8 +25,11 @@ S = TypeVar("S", bound=str | Enum, default=JobStatus)
 
 
 def moment(timestamp: float) -> datetime:
-    """Return POSIX seconds as an aware UTC datetime."""
-    return datetime.fromtimestamp(timestamp, UTC)
+    """Return POSIX seconds as an aware UTC datetime; the nearest there is, where it ends."""
+    try:
+        return datetime.fromtimestamp(timestamp, UTC)
+    except (OverflowError, ValueError, OSError):  # a delay for ever, or a clock that is no clock
+        return (datetime.max if timestamp > 0 else datetime.min).replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

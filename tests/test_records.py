@@ -222,6 +222,22 @@ def test_moments_are_aware_utc(moment):
     assert moment.utcoffset() == timedelta(0)
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "nearest"),
+    [
+        (1e300, datetime.max),
+        (float("inf"), datetime.max),
+        (1e12, datetime.max),
+        (-1e12, datetime.min),
+        (-1e300, datetime.min),
+    ],
+)
+def test_a_moment_beyond_all_calendars_is_the_nearest_there_is(timestamp, nearest):
+    """Whatever clock somebody had, and however long a delay is, a job can be looked at."""
+    made = Transition("j1", 1, "start", JobStatus.PENDING, JobStatus.STARTED, timestamp, 1)
+    assert made.at == nearest.replace(tzinfo=UTC)
+
+
 def test_a_transition_tells_all_of_its_step():
     """Each field of a transition has the fact that its name and docstring say."""
     start, retried, revoked = failed_job().history
