@@ -1,4 +1,4 @@
-"""What errors hold, such that it can be pickled.
+"""What errors hold, such that it can be pickled and shown.
 
 Facts may be anything that users have: members of an enum made in a function, exceptions that take
 other arguments than they keep. Where an error is raised they are kept as they are. Where it is
@@ -58,3 +58,10 @@ def shown(fact: object) -> str:
         return repr(fact)
     except Exception:
         return f"<{type(fact).__name__}>"
+
+
+def printable(text: str) -> str:
+    """Return text with control characters escaped: it cannot forge a line, or steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

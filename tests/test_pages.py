@@ -292,7 +292,10 @@ def test_pages_that_listen_know_the_interfaces_alone():
         and not (page.startswith("jobstate.stores") and may_know_of_stores(each.module))
         for name in each.names or [""]
     }
-    assert beyond == {("jobstate.observability.structlog", "jobstate._compile", "name_of")}
+    assert beyond == {
+        ("jobstate.observability.structlog", "jobstate._compile", "name_of"),
+        ("jobstate.observability.structlog", "jobstate._portable", "printable"),
+    }
 
 
 def test_executors_know_attempts_and_nothing_of_jobs():

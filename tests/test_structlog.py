@@ -20,7 +20,7 @@ from jobstate import (
     Refused,
     RevokeCause,
 )
-from jobstate.observability.structlog import printable
+from jobstate._portable import printable
 
 TRANSITION = {
     "event",

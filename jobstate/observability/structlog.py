@@ -13,6 +13,7 @@ import structlog
 
 from .._compile import name_of
 from .._errors import Refused
+from .._portable import printable
 from .._records import Transition
 from ..abc import Happening, Observer
 
@@ -97,13 +98,6 @@ def _asked(job: Job[Any, Any], trigger: str) -> dict[str, Any]:
         "version": job.version,
         "attempt": job.attempt,
     }
-
-
-def printable(text: str) -> str:
-    """Return *text* with control characters escaped, so that it cannot forge a line of a log."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _enabled(level: int) -> bool:
