@@ -24,7 +24,7 @@ def last_to_go(connection: sqlite3.Connection, ended_before: float, keep: int) -
     last: Ended | None = connection.execute(
         "SELECT ended, number FROM job WHERE ended IS NOT NULL"
         " ORDER BY ended DESC, number DESC LIMIT 1 OFFSET ?",
-        (keep,),
+        (min(keep, 2**63 - 1),),
     ).fetchone()
     return None if last is None else min(last, (ended_before, 0))
 

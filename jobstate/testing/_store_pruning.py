@@ -71,6 +71,7 @@ async def check_those_that_ended_last_can_be_kept(store: Store) -> None:
         await ended(store, f"n{number}", float(number))
     assert await store.prune(ended_before=100.0, keep=10) == 0
     assert await store.prune(ended_before=100.0, keep=11) == 0
+    assert await store.prune(ended_before=100.0, keep=2**64) == 0
     assert await store.prune(ended_before=100.0, keep=4) == 6
     assert await left(store) == ["n6", "n7", "n8", "n9"]
     assert await store.prune(ended_before=8.0, keep=1) == 2
