@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ._arguments import UNSET
 from ._ids import new_id
-from ._records import Progress, Snapshot, Transition, moment
+from ._records import ErrorInfo, Progress, Snapshot, Transition, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +103,18 @@ class StoredJob:
         """Whether the job has ended."""
         return bool(self.entries) and self.entries[-1].final
 
+    @property
+    def error(self) -> ErrorInfo | None:
+        """What went wrong last in the attempt that the job is on."""
+        steps = [entry.transition for entry in self.entries]
+        errors = [step.error for step in steps if step.attempt == steps[-1].attempt and step.error]
+        return errors[-1] if errors else None
+
     def snapshot(self) -> Snapshot[Any, str]:
         """Return all that can be read of the job; statuses are names, whatever its lifecycle."""
-        job, progress, status = self.job, self.progress, self.status
+        job, progress, status, error = self.job, self.progress, self.status, self.error
         steps = [entry.transition for entry in self.entries]
         attempt = steps[-1].attempt if steps else 0
-        of_attempt = [step for step in steps if step.attempt == attempt]
-        errors = [step.error for step in of_attempt if step.error is not None]
-        error = errors[-1] if errors else None
         percent = 0.0
         retry = next((step for step in reversed(steps) if not step.internal), None)
         info = job.info if progress is None else progress.info
