@@ -1,5 +1,7 @@
 """The command line: each verb a function that adds itself, and another that does the work.
 
+The verbs over a store of jobs are in `_store_commands`.
+
 Exit statuses: 0 all is well, 1 it is not, 2 the request made no sense, 130 ended by Ctrl-C.
 """
 
@@ -8,19 +10,18 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import JOB_LIFECYCLE, __version__
+from ._store_commands import add_store_commands
+from ._verbs import BAD_INPUT, from_one_on, refused
 
 if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+    from ._verbs import Verbs
 
-    Verbs = _SubParsersAction[ArgumentParser]
-
-BAD_INPUT = 2
 INTERRUPTED = 130
 
 
@@ -63,18 +64,8 @@ def _parser() -> ArgumentParser:
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_demo(verbs)
     _add_draw(verbs)
+    add_store_commands(verbs)
     return parser
-
-
-def _refused(verb: str, why: object) -> int:
-    sys.stderr.write(f"jobstate {verb}: {why}\n")
-    return BAD_INPUT
-
-
-def _from_one_on(text: str) -> int:
-    if not (text.isdecimal() and int(text) >= 1):
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
 
 
 # --- demo ---
@@ -97,14 +88,14 @@ def _add_demo(verbs: Verbs) -> None:
     demo.add_argument(
         "--limit",
         metavar="N",
-        type=_from_one_on,
+        type=from_one_on,
         default=500,
         help="so many files at most, chosen evenly (default: %(default)s)",
     )
     demo.add_argument(
         "--jobs",
         metavar="N",
-        type=_from_one_on,
+        type=from_one_on,
         default=min(4, os.cpu_count() or 1),
         help="so many of them at once (default: %(default)s)",
     )
@@ -127,7 +118,7 @@ def _demo(arguments: Namespace) -> int:
             log=arguments.log,
         )
     except BadInput as error:
-        return _refused("demo", error)
+        return refused("demo", error)
 
 
 # --- draw ---
@@ -153,5 +144,5 @@ def _draw(arguments: Namespace) -> int:
     try:
         arguments.output.write_text(text, encoding="utf-8")
     except OSError as error:
-        return _refused("draw", f"cannot write {arguments.output}: {error.strerror}")
+        return refused("draw", f"cannot write {arguments.output}: {error.strerror}")
     return 0

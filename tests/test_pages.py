@@ -123,6 +123,10 @@ ORDER = [
     "jobstate._demo.lines",
     "jobstate._demo.live",
     "jobstate._demo",
+    "jobstate._verbs",
+    "jobstate._store_shown",
+    "jobstate._store_watch",
+    "jobstate._store_commands",
     "jobstate.cli",
     "jobstate.__main__",
 ]
