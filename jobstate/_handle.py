@@ -18,6 +18,7 @@ from ._job import Job
 from ._records import Outcome, Progress, Snapshot, Transition
 from ._replay import replay, replay_progress
 from ._restore import Lifecycles, begun
+from ._run_errors import JobNotFound
 from ._stored import Entry, JobRecord
 from .abc import Feed, Store
 
@@ -139,7 +140,8 @@ class Seen:
             replay(self.job, record)
             change: Transition[Any] | Progress = self.job._history[-1]
         else:
-            assert isinstance(record, Progress)
+            if isinstance(record, JobRecord):  # another of its id: the store has let go of ours
+                raise JobNotFound(self.job.id, 0)
             if not replay_progress(self.job, record):
                 return None
             change = record

@@ -13,21 +13,24 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
 from ._codec import job_id_of
-from ._errors import JobStateError, TransitionRefused
+from ._errors import JobStateError
 from ._job import Job
 from ._jobs import Jobs
 from ._lifecycle import Lifecycle
 from ._recipe import kept_output
-from ._records import Progress
 from ._replay import replay, replay_progress
 from ._reports import Reports
 from ._restore import restored
-from ._store_errors import StaleVersion, StoreBroken, StoreBusy
+from ._run_errors import DuplicateJob
+from ._store_errors import NotRestorable, StaleVersion, StoreBroken, StoreBusy
 from ._stored import Entry, JobRecord, Record, StoredJob
 from .abc import Feed, Store
+
+_TRIES = 3
+"""How often a feed that breaks is read on, before it counts as lost."""
 
 
 class Keeper:
@@ -57,18 +60,24 @@ class Keeper:
         self._mine: dict[str, str] = {}
         """What was last written for each job here: the feed will bring it, and it is known."""
 
-        self._behind: dict[Job[Any, Any], bool] = {}
-        """Jobs that are being brought up to date; whether there is more since that was begun."""
+        self._reporting: set[Job[Any, Any]] = set()
+        """Jobs whose present attempt reports here: what the feed tells of that is known."""
 
-        self._arrivals: dict[str, list[_Arrival]] = {}
-        """Jobs that are about to be here."""
+        self._coming: dict[str, Job[Any, Any]] = {}
+        """Jobs that are being written for the first time."""
 
-        self._strangers: set[str] | None = None
-        """Which jobs that are not here were moved, while that is of interest."""
+        self._notes: dict[str | None, list[_Notes]] = {}
+        """Who wants to know whether a job that is not here is moved; under ``None``, any job."""
+
+        self._behind: dict[Job[Any, Any], _Behind] = {}
+        """Jobs that are being brought up to date."""
 
         self._tasks: TaskGroup | None = None
         self._hearing = False
         """What is reported now comes from the store."""
+
+        self._lost: JobStateError | None = None
+        """Why nothing is heard of what others do any more."""
 
         jobs._own.journal = self
         jobs._follow(self)
@@ -84,7 +93,7 @@ class Keeper:
         kept = kept_output(entry)
         try:
             await _sure(lambda: self.store.append(kept, expected=step.version - 1))
-        except (StaleVersion, TransitionRefused):
+        except StaleVersion:
             self._mine.pop(step.job_id, None)
             others = await self.missed(step.job_id, step.version - 1)
             if not others:
@@ -115,63 +124,82 @@ class Keeper:
             job.extras,
             data,
         )
-        with self._arrival(job.id) as arrival:
-            await _sure(lambda: self.store.create(record))
-            self._jobs.add(job)
-        return await self._arrived(job, arrival)
+        by_id = self._jobs._registry.by_id
+        there = self._coming.get(job.id) or by_id.get(job.id)
+        if there is not None and not there._state.final:
+            raise DuplicateJob(job.id, there.status)
+        self._coming[job.id] = job
+        try:
+            with self._noting(job.id) as moved:
+                await _sure(lambda: self.store.create(record))
+                self._make_room(job.id)
+                self._jobs.add(job)
+        finally:
+            del self._coming[job.id]
+        return await self._up_to_date(job, moved)
 
     async def load(self, job_id: str) -> Job[Any, Any]:
         """Return a job that the store has, the same one each time it is asked for.
 
         Raises:
             JobNotFound, NotRestorable: as `Store.load` and `restored` raise them.
+            StoreClosed, StoreBroken, CorruptRecord: the store cannot be followed any more.
         """
-        by_id = self._jobs._registry.by_id
-        if job_id in by_id:
-            return by_id[job_id]
-        with self._arrival(job_id) as arrival:
-            stored = await self.store.load(job_id)
-            job = self.restore(stored)
-        return await self._arrived(job, arrival)
+        job = self._jobs._registry.by_id.get(job_id)
+        with self._noting(job_id) as moved:
+            if job is None or job._state.final:  # the store may have let go of that one
+                if self._lost is not None:
+                    raise type(self._lost)(*self._lost.args) from self._lost
+                job = self.restore(await self.store.load(job_id))
+        return await self._up_to_date(job, moved)
 
     @asynccontextmanager
     async def restoring(self) -> AsyncIterator[None]:
         """Bring jobs that `restore` takes in up to date at the end of the block."""
-        strangers: set[str] = set()
-        self._strangers = strangers
-        try:
-            yield
-        finally:
-            self._strangers = None
-            by_id = self._jobs._registry.by_id
-            for job_id in strangers & by_id.keys():
-                await self.catch_up(by_id[job_id])
+        with self._noting(None) as moved:
+            try:
+                yield
+            finally:
+                for job_id in moved.ids:
+                    job = self._jobs._registry.by_id.get(job_id)
+                    if job is not None:
+                        await self._catch_up(job)
 
     def restore(self, stored: StoredJob) -> Job[Any, Any]:
         """Return a job as the store had it, perhaps a moment ago; one that is here, as it is."""
-        there = self._jobs._registry.by_id.get(stored.job.id)
-        if there is not None:
-            return there
-        job = restored(stored, self.lifecycles, self._clock)
+        job_id = stored.job.id
+        there = self._coming.get(job_id) or self._jobs._registry.by_id.get(job_id)
+        if there is not None and there._created != stored.job.timestamp:
+            self._make_room(job_id)
+            there = None
+        job = restored(stored, self.lifecycles, self._clock) if there is None else there
         self._jobs.add(job)
         return job
 
-    @contextmanager
-    def _arrival(self, job_id: str) -> Iterator[_Arrival]:
-        """Note whether others move a job that is about to join the collection."""
-        arrival = _Arrival()
-        arrivals = self._arrivals.setdefault(job_id, [])
-        arrivals.append(arrival)
-        try:
-            yield arrival
-        finally:
-            arrivals.remove(arrival)
-            if not arrivals:
-                del self._arrivals[job_id]
+    def _make_room(self, job_id: str) -> None:
+        """Forget a job that has ended, and whose id the store has given to another."""
+        there = self._jobs._registry.by_id.get(job_id)
+        if there is not None and there._state.final:
+            self._jobs._registry.forget(there)
 
-    async def _arrived(self, job: Job[Any, Any], arrival: _Arrival) -> Job[Any, Any]:
-        if arrival.moved:
-            await self.catch_up(job)
+    @contextmanager
+    def _noting(self, job_id: str | None) -> Iterator[_Notes]:
+        """Note which jobs others move that are not here yet: that one alone, or any."""
+        notes = _Notes()
+        there = self._notes.setdefault(job_id, [])
+        there.append(notes)
+        try:
+            yield notes
+        finally:
+            there.remove(notes)
+            if not there:
+                del self._notes[job_id]
+
+    async def _up_to_date(self, job: Job[Any, Any], moved: _Notes) -> Job[Any, Any]:
+        """Return a job that has come, once it has all that the feed has left out."""
+        mine = job._turn is not None and job._turn.is_mine
+        if job.id in moved.ids or (job in self._behind and not mine):
+            await self._catch_up(job)
         return job
 
     # --- what its jobs do ---
@@ -179,6 +207,7 @@ class Keeper:
     def moved(self, job: Job[Any, Any]) -> None:
         """Hear of a step, whoever took it."""
         if job._state.rests:
+            self._reporting.discard(job)
             self._reports.attempt_over(job)
         if job._state.final:
             self._mine.pop(job.id, None)
@@ -186,6 +215,7 @@ class Keeper:
     def reported(self, job: Job[Any, Any]) -> None:
         """Hear of a report of progress."""
         if not self._hearing:
+            self._reporting.add(job)
             self._reports.add(job)
 
     def ended(self, job: Job[Any, Any]) -> None:
@@ -199,116 +229,148 @@ class Keeper:
 
         *lost* is called where the store cannot be followed any more.
         """
-        async with self.store, anyio.create_task_group() as tasks:
-            following = await tasks.start(self._follow, lost)
+        async with self.store:
             try:
-                yield
+                async with anyio.create_task_group() as tasks:
+                    scope, begun = anyio.CancelScope(shield=True), anyio.Event()
+                    tasks.start_soon(self._follow, lost, scope, begun)
+                    try:
+                        await begun.wait()
+                        yield
+                    finally:
+                        try:
+                            with anyio.CancelScope(shield=True):
+                                await self._reports.flush_all()
+                        finally:
+                            scope.cancel()
             finally:
-                try:
-                    with anyio.CancelScope(shield=True):
-                        await self._reports.flush_all()
-                finally:
-                    following.cancel()
+                with anyio.CancelScope(shield=True):  # nobody is to find it half closed
+                    await self.store.aclose()
 
     async def _follow(
         self,
         lost: Callable[[JobStateError], object],
-        *,
-        task_status: TaskStatus[anyio.CancelScope],
+        scope: anyio.CancelScope,
+        begun: anyio.Event,
     ) -> None:
-        with anyio.CancelScope(shield=True) as scope:
+        with scope:
             try:
                 async with anyio.create_task_group() as self._tasks:
                     self._tasks.start_soon(self._reports.run)
                     async with self.store.follow(after=None) as feed:
-                        task_status.started(scope)
-                        await self._listen(feed, lost)
+                        begun.set()
+                        self._lost = await self._listen(feed)
+                    lost(self._lost)
             finally:
                 self._tasks = None
 
-    async def _listen(self, feed: Feed, lost: Callable[[JobStateError], object]) -> None:
+    async def _listen(self, feed: Feed) -> JobStateError:
+        """Hear what the feed tells, and return what keeps it from that."""
+        broken = 0
         while True:
             try:
-                kept = await anext(feed)
+                record = (await anext(feed)).record
+                broken = 0
             except StoreBusy:
                 continue  # to wait for the other program is what the store has done
             except JobStateError as error:
-                lost(error)
-                return
-            self._hear(kept.record)
+                broken += 1
+                if broken > _TRIES:
+                    return error
+            else:
+                self._hear(record)
 
     def _hear(self, record: Record) -> None:
         job_id = job_id_of(record)
-        job = self._jobs._registry.by_id.get(job_id)
-        if job is None and isinstance(record, Entry):
-            for arrival in self._arrivals.get(job_id, ()):
-                arrival.moved = True
-            if self._strangers is not None:
-                self._strangers.add(job_id)
-        if job is None:
+        if isinstance(record, JobRecord):
+            self._make_room(job_id)
             return
-        if isinstance(record, Progress):
+        job = self._jobs._registry.by_id.get(job_id)
+        if job is None:
+            for notes in (*self._notes.get(job_id, ()), *self._notes.get(None, ())):
+                notes.ids.add(job_id)
+        elif isinstance(record, Entry):
+            if self._is_news(record, job):
+                if job._turn is None and record.transition.version == job.version + 1:
+                    self._replay(job, [record])
+                else:
+                    self._catch_up_soon(job)
+        elif job not in self._reporting:
             self._hearing = True
             try:
                 replay_progress(job, record)
             finally:
                 self._hearing = False
-        elif isinstance(record, Entry) and self._is_news(record, job):
-            if job._turn is None and record.transition.version == job.version + 1:
-                self._replay(job, [record])
-            else:
-                self._catch_up_soon(job)
 
     def _is_news(self, entry: Entry, job: Job[Any, Any]) -> bool:
-        return entry.transition.version > job.version and entry.append_id != self._mine.get(job.id)
+        known = entry.transition.version <= job.version or job._state.final
+        return not known and entry.append_id != self._mine.get(job.id)
 
     def _catch_up_soon(self, job: Job[Any, Any]) -> None:
-        if self._tasks is not None and self._is_behind(job):
-            self._tasks.start_soon(self._catch_up, job)
-
-    async def catch_up(self, job: Job[Any, Any]) -> None:
-        """Bring a job up to date, once nobody moves it, unless that is being done already."""
-        if self._is_behind(job):
-            await self._catch_up(job)
-
-    def _is_behind(self, job: Job[Any, Any]) -> bool:
-        """Note that a job is behind; return whether that is new."""
-        new = job not in self._behind
-        self._behind[job] = True
-        return new
+        if job in self._behind:
+            self._behind[job].more = True
+        elif self._tasks is not None:
+            self._behind[job] = behind = _Behind()
+            self._tasks.start_soon(self._read_on, job, behind)
 
     async def _catch_up(self, job: Job[Any, Any]) -> None:
+        """Bring a job up to date, once nobody moves it; who finds that being done waits for it."""
+        behind = self._behind.get(job)
+        if behind is None:
+            self._behind[job] = behind = _Behind()
+            await self._read_on(job, behind)
+        else:
+            behind.more = True
+            await behind.over.wait()
+
+    async def _read_on(self, job: Job[Any, Any], behind: _Behind) -> None:
         try:
-            while self._behind[job]:
-                self._behind[job] = False
+            while behind.more:
+                behind.more = False
                 await job._take_turn()
                 try:
                     self._replay(job, await self.missed(job.id, job.version))
+                except StoreBusy:
+                    behind.more = True
                 finally:
                     job._release()
         except JobStateError as error:
             job.abandon(f"its store cannot be read: {error}")
         finally:
             del self._behind[job]
+            behind.over.set()
 
     def _replay(self, job: Job[Any, Any], entries: Iterable[Entry]) -> None:
-        try:
-            for entry in entries:
+        for entry in entries:
+            try:
                 replay(job, entry)
-        except JobStateError as error:
-            job.abandon(str(error))
+            except NotRestorable as error:
+                job.abandon(str(error))
+                return
+            job._abandoned = None  # whatever it was, the job is heard of
+            self._jobs._registry.abandoned.pop(job, None)
 
 
-class _Arrival:
-    """A job on its way into the collection."""
+class _Notes:
+    """Which jobs others have moved meanwhile."""
 
-    moved = False
-    """Others have moved it since."""
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+
+
+class _Behind:
+    """That a job is being brought up to date."""
+
+    def __init__(self) -> None:
+        self.more = True
+        """There may be more than was read."""
+
+        self.over = anyio.Event()
 
 
 async def _sure(write: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Write; where the store broke and might have written or not, once more."""
+    """Write; where the store broke and might have written or not, or was locked, once more."""
     try:
         await write()
-    except StoreBroken:
+    except (StoreBroken, StoreBusy):
         await write()

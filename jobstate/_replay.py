@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ._arguments import UNSET, Effects
-from ._errors import UnknownStatus
 from ._portable import named
 from ._records import Progress, Transition
+from ._store_errors import NotRestorable
 from ._stored import Entry
 from ._table import Edge, State
 from ._waiting import each
@@ -30,10 +30,15 @@ def replay(job: Job[Any, Any], entry: Entry) -> None:
     they were where the step was taken.
 
     Raises:
-        UnknownStatus: its lifecycle has no such status; the job stays as it is.
+        NotRestorable: its lifecycle has no such status, or it is final in one of both alone; the
+            job stays as it is.
     """
     step = entry.transition
     source, dest = _state(job, step.source), _state(job, step.dest)
+    if dest.final is not entry.final:
+        ends = "ended" if entry.final else "did not end"
+        problem = f"it {ends} as {dest.name}, which its lifecycle has otherwise"
+        raise NotRestorable(job.id, problem)
     job._commit(
         dest,
         step._replace(source=source.value, dest=dest.value),
@@ -42,10 +47,8 @@ def replay(job: Job[Any, Any], entry: Entry) -> None:
 
 
 def replay_progress(job: Job[Any, Any], progress: Progress) -> bool:
-    """Have a job know what was reported last; return whether it is new, and of this attempt."""
+    """Have a job know what was reported last; return whether it is of the present attempt."""
     if not job._state.runs or progress.attempt != job.attempt:
-        return False
-    if job._reported is not None and progress.timestamp <= job._reported:
         return False
     job._info = MappingProxyType(dict(progress.info))
     job._progress = float(progress.progress)
@@ -58,7 +61,9 @@ def replay_progress(job: Job[Any, Any], progress: Progress) -> bool:
 
 def _state(job: Job[Any, Any], status: Any) -> State:
     states = job._table.states
-    try:
-        return states[named(status)]
-    except KeyError:
-        raise UnknownStatus(job.lifecycle.name, status, states) from None
+    name = named(status)
+    if name not in states:
+        known = ", ".join(states)
+        problem = f"its lifecycle {job.lifecycle.name!r} has no status {name!r}, but: {known}"
+        raise NotRestorable(job.id, problem)
+    return states[name]

@@ -7,6 +7,8 @@ Before a transition is written, the last report before it is.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +16,7 @@ import anyio
 
 from ._errors import JobStateError
 from ._job import Job
+from ._json import LARGEST, NotPlain, check_plain, dumped
 from ._loop import Waiter, running_loop, waiter
 from ._records import Progress
 from ._store_errors import Unstorable
@@ -35,6 +38,9 @@ class Reports:
         self._store, self._seconds = store, seconds
         self._timers = Timers(self._wake)
         self._unsaved: dict[Job[Any, Any], tuple[Due, Progress]] = {}
+        self._saving: dict[Job[Any, Any], anyio.Event] = {}
+        """Jobs of which a report is being stored; each event tells that it is."""
+
         self._not_before: dict[Job[Any, Any], float] = {}
         """When the next report of a job may be stored, on the event loop's clock."""
 
@@ -63,12 +69,12 @@ class Reports:
         """Return once the last report of a job is in the store."""
         if job in self._unsaved:
             self._timers.cancel(self._unsaved[job][0])
-            await self._save(job)
+        await self._save(job)
 
     async def flush_all(self) -> None:
         """Return once the last reports of all jobs are in the store."""
         async with anyio.create_task_group() as tasks:
-            for job in self._unsaved:
+            for job in {**self._unsaved, **self._saving}:
                 tasks.start_soon(self.flush, job)
 
     async def run(self) -> None:
@@ -83,18 +89,40 @@ class Reports:
                     await self._waiter
 
     async def _save(self, job: Job[Any, Any]) -> None:
+        """Store the last report, if it is not yet, after the one that is being stored."""
+        while (before := self._saving.get(job)) is not None:
+            await before.wait()
         _, progress = self._unsaved.pop(job, (None, None))
         if progress is None:
-            return  # it was flushed meanwhile
+            return
         if job._state.runs:
             self._not_before[job] = anyio.current_time() + self._seconds
+        self._saving[job] = done = anyio.Event()
         try:
-            await self._store.report(progress)
-        except Unstorable as error:
-            _log.warning("progress is not stored: %s", error)
+            try:
+                await self._store.report(progress)
+            except Unstorable as error:
+                _log.warning("progress is not stored in full: %s", error)
+                await self._store.report(replace(progress, info=_storable(progress.info)))
         except JobStateError as error:  # transitions are what a broken store refuses
             _log.info("progress is not stored: %s", error)
+        finally:
+            del self._saving[job]
+            done.set()
 
     def _wake(self) -> None:
         if self._waiter is not None:
             self._waiter.wake()
+
+
+def _storable(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of *info* that are JSON, as long as they are not too much."""
+    kept: dict[str, Any] = {}
+    for name, value in info.items():
+        try:
+            check_plain({**kept, name: value}, "info", 2)
+        except NotPlain:
+            continue
+        if len(dumped({**kept, name: value}).encode()) < LARGEST // 2:
+            kept[name] = value
+    return kept

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._errors import UnknownStatus
 from ._job import Job
 from ._lifecycle import Lifecycle
 from ._replay import replay, replay_progress
@@ -53,11 +52,8 @@ def restored(
     """
     job = begun(stored.job, lifecycles, clock)
     progress = stored.progress
-    try:
-        for entry in stored.entries:
-            replay(job, entry)
-            if progress is not None and progress.version == job.version:
-                replay_progress(job, progress)
-    except UnknownStatus as error:
-        raise NotRestorable(job.id, str(error)) from None
+    for entry in stored.entries:
+        replay(job, entry)
+        if progress is not None and progress.version == job.version:
+            replay_progress(job, progress)
     return job

@@ -127,6 +127,9 @@ class JobRunner:
         self._dispatch = Dispatch(free, seconds, dice, resumable=resumable)
         self.jobs._own.worker = self._dispatch
         self.jobs._follow(self._dispatch)
+        self._coming: set[str] = set()
+        """The ids of jobs that are being submitted."""
+
         self._home: object = None
         self._state = "has not been entered"
         self._block: AbstractAsyncContextManager[None] | None = None
@@ -173,8 +176,9 @@ class JobRunner:
     async def aclose(self, reason: str = "the runner was closed") -> None:
         """Stop what runs, revoke what waits (cause SHUTDOWN), and return once all jobs have ended.
 
-        No more jobs are taken. Cancelled meanwhile, it grants nobody any more time, and still
-        returns only when all jobs have ended.
+        If the runner is *resumable*, they are left to be recovered instead. No more jobs are taken.
+        Cancelled meanwhile, it grants nobody any more time, and still returns only when all jobs
+        have ended.
         """
         await self._close(reason, shielded=False)
 
@@ -320,9 +324,13 @@ class JobRunner:
         """Take on work once it is in the store; a cancellation waits, or nobody would do it."""
         data, held_back = kept.data_of(recipe), list[BaseException]()
         with self._dispatch.expecting():
-            await finish(kept.keeper.add(work.job, data), task(), held_back.append)
-            if not work.job._state.final:
-                self._dispatch.take(work, recipe.timeout)
+            self._coming.add(work.job.id)
+            try:
+                await finish(kept.keeper.add(work.job, data), task(), held_back.append)
+                if not work.job._state.final:
+                    self._dispatch.take(work, recipe.timeout)
+            finally:
+                self._coming.discard(work.job.id)
         if held_back:
             raise held_back[0]
 
@@ -362,13 +370,15 @@ class JobRunner:
         where, demand = self._places.checked(recipe)
         needed = await kept.dependencies(recipe, stored.job.id)
         job = kept.keeper.restore(stored)
-        timeout, delay = times_left(job, recipe, self._clock())
-        self._dispatch.take_up(self._work(job, recipe, where, demand, needed), timeout, delay)
+        if not (job._state.final or self._is_here(job.id)):  # by now, it may be
+            timeout, delay = times_left(job, recipe, self._clock())
+            self._dispatch.take_up(self._work(job, recipe, where, demand, needed), timeout, delay)
         return job
 
     def _is_here(self, job_id: str) -> bool:
         job = self.jobs._registry.by_id.get(job_id)
-        return job is not None and self._dispatch.work_of(job) is not None
+        taken = job is not None and self._dispatch.work_of(job) is not None
+        return taken or job_id in self._coming
 
     def _work(
         self,

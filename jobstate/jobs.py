@@ -16,13 +16,14 @@ from typing import Any
 import anyio
 
 from ._block import enter, leave
-from ._errors import BadArgument, JobStateError
+from ._errors import BadArgument, JobStateError, WrongThread
 from ._handle import AllSeen, JobHandle, StoredChanges
 from ._job import Job
 from ._job_lifecycle import JOB_LIFECYCLE
 from ._jobs import Jobs
 from ._keeper import Keeper
 from ._lifecycle import Lifecycle
+from ._loop import describe, home
 from ._records import Snapshot
 from ._run_errors import JobsClosed
 from .abc import Store
@@ -36,7 +37,7 @@ def open(
     """Return the jobs that a store has; nothing is opened yet.
 
     Args:
-        store: the path of a SQLite file, or any store.
+        store: the path of a SQLite file, or any store; a block closes it when it is left.
         lifecycles: those of one's own that its jobs may follow; `JOB_LIFECYCLE` is known.
 
     Raises:
@@ -65,7 +66,13 @@ class StoredJobs:
         """The lifecycles that are known, by their names."""
 
         self._open: Store | None = None
+        """That of the block."""
+
+        self._aside: Store | None = None
+        """What is used outside of the block, by so many."""
+
         self._users = 0
+        self._home: object = None
         self._block: AbstractAsyncContextManager[None] | None = None
         self._jobs: Jobs[Any, Any] = Jobs(keep=10_000)
         self._keeper: Keeper | None = None
@@ -95,9 +102,10 @@ class StoredJobs:
     async def _opened(self) -> AsyncIterator[None]:
         store = self._given or self._of_path(create=True)
         self._keeper = Keeper(store, self._jobs, self.lifecycles.values(), clock=time.time)
+        self._home = home()
         try:
             async with self._keeper.opened(self._lost):
-                self._open, self._users = store, self._users + 1
+                self._open = store
                 try:
                     yield
                 finally:
@@ -114,17 +122,19 @@ class StoredJobs:
 
     @asynccontextmanager
     async def _in_use(self) -> AsyncIterator[Store]:
-        """Have the store open: that of the block, or else until nobody uses it any more."""
-        if self._open is None:
-            self._open = self._given or self._of_path(create=False)
-        store = self._open
+        """Have the store open: that of the block, or else one until nobody uses it any more."""
+        if self._open is not None:
+            yield self._open
+            return
+        if self._aside is None:
+            self._aside = self._given or self._of_path(create=False)
         self._users += 1
         try:
-            yield store
+            yield self._aside
         finally:
             self._users -= 1
-            if not self._users and self._open is store:
-                self._open = None
+            if not self._users:
+                store, self._aside = self._aside, None
                 if self._given is None:
                     with anyio.CancelScope(shield=True):
                         await store.aclose()
@@ -201,6 +211,7 @@ class StoredJobs:
             DuplicateJob: the store has another job of that id.
             Unstorable: something in it is no JSON, or too much.
             JobsClosed: the block was not entered, or has been left.
+            WrongThread: called outside the block's event loop.
             InvalidJobId, BadArgument: as `Job` raises them; a lifecycle has to be known by `open`.
         """
         job: Job[Any, Any] = Job(
@@ -223,6 +234,7 @@ class StoredJobs:
             JobNotFound: the store has no such job.
             NotRestorable: it follows a lifecycle that is not known here.
             JobsClosed: the block was not entered, or has been left.
+            WrongThread: called outside the block's event loop.
         """
         return await self._kept(job_id).load(job_id)
 
@@ -231,6 +243,9 @@ class StoredJobs:
             raise JobsClosed(job_id, "has not been opened; use it as an async context manager")
         if self._open is None:
             raise JobsClosed(job_id)
+        here = home()
+        if here is not self._home:
+            raise WrongThread(job_id, describe(self._home), describe(here))
         return self._keeper
 
 

@@ -35,6 +35,7 @@ from jobstate import (
     RunnerClosed,
     StoreBroken,
     StoreClosed,
+    Transition,
     Unstorable,
     UnsuitableWork,
     current_job,
@@ -473,6 +474,46 @@ async def test_recovering_twice_finds_nothing_more():
             await without.recover()
 
 
+async def test_recovering_twice_at_once_takes_each_job_up_once():
+    """Two calls that run beside each other share what they find."""
+
+    async def submit(runner: JobRunner) -> None:
+        await runner.submit(hang, "first", id="first")
+        for number in range(5):
+            await runner.submit(work, f"x{number}", id=f"x{number}", after_end=["first"])
+        await at_work("first")
+
+    class Slow(Durable):
+        async def load(self, job_id: str) -> Any:
+            await checkpoint()
+            return await super().load(job_id)
+
+        async def unfinished(self, *, after: int = 0) -> Any:
+            await checkpoint()
+            return await super().unfinished(after=after)
+
+    store = Slow()
+    for stored in reversed(await (await left_by(submit)).jobs()):
+        await store.create(stored.job)
+        for entry in stored.entries:
+            await store.append(entry, expected=entry.transition.version - 1)
+    taken: list[str] = []
+
+    async with runner_of(store) as runner, anyio.create_task_group() as tasks:
+        take = runner._dispatch.take
+
+        def noted(work: Any, timeout: float | None) -> None:
+            taken.append(work.job.id)
+            take(work, timeout)
+
+        runner._dispatch.take = noted  # type: ignore[method-assign]
+        tasks.start_soon(runner.recover)
+        tasks.start_soon(runner.recover)
+    assert sorted(taken) == ["first", *(f"x{number}" for number in range(5))]
+    assert sorted(ran) == [f"x{number}" for number in range(5)]
+    assert {job.attempt for job in runner.jobs} == {1}
+
+
 # --- several runners ------------------------------------------------------------------------
 
 
@@ -556,6 +597,45 @@ async def test_a_claim_that_is_lost_keeps_the_runner_from_opening():
     with pytest.raises(AlreadyClaimed):
         async with runner:
             raise AssertionError("it is open")
+
+
+async def test_a_job_that_ends_while_it_is_recovered_has_ended():
+    """What others do between the reading of a job and its taking is not missed."""
+
+    class Meddled(Durable):
+        async def unfinished(self, *, after: int = 0) -> Any:
+            page = await super().unfinished(after=after)
+            if "north" in [stored.job.id for stored in page]:
+                step = Transition("north", 1, "revoke", "PENDING", "REVOKED", 5.0, 0, "quicker")
+                await self.append(Entry(step, final=True), expected=0)
+                step = Transition("other", 1, "start", "PENDING", "STARTED", 5.0, 1)
+                await self.append(Entry(step), expected=0)
+            return page
+
+    store = Meddled()
+    await store.create(JobRecord("first", 1.0))
+    data = {"runner": "x", "v": 1, "function": "work", "args": ["north"], "after": {"first": True}}
+    await store.create(JobRecord("north", 1.0, data=data))
+    await store.create(JobRecord("other", 1.0))
+    async with runner_of(store) as runner:
+        async with anyio.create_task_group() as tasks:
+            for _ in "ab":
+                tasks.start_soon(runner.recover)
+        assert (await runner.jobs.get("north").completed()).reason == "quicker"
+    assert ran == []
+
+
+async def test_cancelling_the_block_revokes_what_is_kept():
+    """However the block is left, what becomes of the jobs is in the store."""
+    store = Durable()
+    with anyio.CancelScope() as scope:
+        async with runner_of(store, limit=1) as runner:
+            for name in ("running", "waiting"):
+                await runner.submit(hang, name, id=name)
+            await at_work("running")
+            scope.cancel()
+    for stored in await (await crashed(store)).jobs():
+        assert (stored.status, stored.entries[-1].transition.cause) == ("REVOKED", "SHUTDOWN")
 
 
 # --- submitting -----------------------------------------------------------------------------
@@ -685,6 +765,33 @@ async def test_a_runner_that_is_left_waits_for_what_is_being_submitted():
             if closes:
                 await runner.aclose()
     assert [job.status for job in submitted] == [SUCCESS, REVOKED]
+
+
+async def test_what_is_being_submitted_is_not_recovered():
+    """A job that is in the store already and will be here at once is nobody else's to take up."""
+
+    class Seen(Slow):
+        async def create(self, job: JobRecord) -> int:
+            position = await Durable.create(self, job)
+            self.writing.set()
+            await self.go_on.wait()
+            return position
+
+    store = Seen()
+    async with runner_of(store) as runner, anyio.create_task_group() as tasks:
+        submitted: list[Any] = []
+
+        async def submit() -> None:
+            submitted.append(await runner.submit(work, "north", id="north"))
+
+        tasks.start_soon(submit)
+        await store.writing.wait()
+        assert await runner.recover() == ((), {})
+        store.go_on.set()
+        after = await runner.submit(work, "south", after=["north"])
+        assert await after == "south is done"
+    assert submitted == [runner.jobs.get("north")]
+    assert ran == ["north", "south"]
 
 
 # --- shutting down --------------------------------------------------------------------------

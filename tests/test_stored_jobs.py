@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -19,10 +19,13 @@ from jobstate import (
     JOB_LIFECYCLE,
     BadArgument,
     DuplicateJob,
+    Entry,
     InvalidJobId,
     JobAbandoned,
     JobFailed,
     JobNotFound,
+    JobRecord,
+    JobRunner,
     JobsClosed,
     JobStatus,
     Lifecycle,
@@ -38,8 +41,10 @@ from jobstate import (
     UnknownStatus,
     Unreachable,
     Unstorable,
+    WrongThread,
     jobs,
 )
+from jobstate.abc import Store
 from jobstate.stores.memory import MemoryStore
 from jobstate.stores.sqlite import SQLiteStore
 
@@ -292,6 +297,76 @@ async def test_a_closed_store_wakes_who_waits():
         await checkpoint()
 
 
+async def test_a_handle_is_used_before_in_and_after_the_block(path):
+    """Each use has a store that is open, and closes no other's."""
+    async with jobs.open(path) as stored:
+        job = await stored.create("north")
+        other = jobs.open(path)
+        ended: list[Any] = []
+
+        async def wait() -> None:
+            ended.append((await other.get("north").completed()).status)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            for _ in range(3):
+                await checkpoint()
+            async with other:
+                await job.start()
+                await job.succeed()
+                await (await other.load("north")).completed()
+                assert (await other.get("north").completed()).status is SUCCESS
+            assert (await other.get("north").completed()).status is SUCCESS
+        assert ended == [SUCCESS]
+        assert (other._open, other._aside, other._users) == (None, None, 0)
+
+
+@pytest.mark.parametrize("make", [MemoryStore, SQLiteStore])
+async def test_a_handle_tells_jobs_of_one_id_apart(make, path):
+    """Where the store has let go of the job that is waited for, another of its id is not that."""
+    store: Store = MemoryStore() if make is MemoryStore else SQLiteStore(path)
+    async with store, jobs.open(store) as stored:
+        job = await stored.create("north")
+        async with stored.get("north").changes() as changes:
+            await job.start()
+            await anext(changes)
+            await job.fail("enough")
+            await store.prune(ended_before=2.0**40)
+            again = await stored.create("north")
+            await again.start()
+            await again.succeed()
+            with pytest.raises(JobNotFound):
+                await anext(changes)
+        assert (job.status, again.status) == (FAILURE, SUCCESS)
+        assert await stored.load("north") is again
+        await store.prune(ended_before=2.0**40)
+        await store.create(JobRecord("north", 1.0))
+        assert (await stored.load("north")).status is PENDING
+
+
+async def test_a_clock_that_was_set_back_hides_no_progress():
+    """The report that was stored last is the last one, whatever the time was."""
+    store = MemoryStore()
+    async with jobs.open(store) as stored:
+        await store.create(JobRecord("north", 1_000.0))
+        job = await stored.load("north")
+        step = Transition("north", 1, "start", "PENDING", "STARTED", 1_000.0, 1)
+        await store.append(Entry(step), expected=0)
+        async with job.changes(after=1) as mine, stored.get("north").changes(after=0) as theirs:
+            await anext(theirs)
+            for percent, timestamp in ((10, 1_001.0), (60, 500.0)):
+                await store.report(Progress("north", 1, 1, percent, {}, timestamp))
+                for changes in (mine, theirs):
+                    assert (await anext(changes)).progress == percent
+            step = Transition("north", 2, "retry", "STARTED", "RETRY", 1_003.0, 1)
+            await store.append(Entry(step), expected=1)
+            await store.report(Progress("north", 1, 1, 70, {}, 1_004.0))  # the attempt is over
+            step = Transition("north", 3, "revoke", "RETRY", "REVOKED", 1_005.0, 1)
+            await store.append(Entry(step, final=True), expected=2)
+            for changes in (mine, theirs):
+                assert [change.dest async for change in changes] == [RETRY, REVOKED]
+
+
 # --- several who drive ----------------------------------------------------------------------
 
 
@@ -301,9 +376,9 @@ async def test_of_several_who_race_one_commits(path, seed):
     won: list[Transition[Any]] = []
     lost: list[TransitionRefused] = []
 
-    async def start(job: Any) -> None:
+    async def move(job: Any, trigger: str) -> None:
         try:
-            won.append(await job.start())
+            won.append(await job.trigger(trigger))
         except TransitionRefused as refused:
             lost.append(refused)
 
@@ -312,12 +387,15 @@ async def test_of_several_who_race_one_commits(path, seed):
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(jobs.open(path)) for _ in range(5)]
         loaded = [await each.load("north") for each in opened]
-        async with anyio.create_task_group() as tasks:
-            for job in loaded[seed:] + loaded[:seed]:
-                tasks.start_soon(start, job)
-        assert (len(won), len(lost)) == (1, 4)
-        assert {error.status for error in lost} == {STARTED}
-        assert {job.history for job in loaded} == {tuple(won)}
+        for trigger, status in (("start", STARTED), ("succeed", SUCCESS)):
+            lost.clear()
+            async with anyio.create_task_group() as tasks:
+                for job in loaded[seed:] + loaded[:seed]:
+                    tasks.start_soon(move, job, trigger)
+            assert len(lost) == 4
+            assert {error.status for error in lost} == {status}
+            assert {job.history for job in loaded} == {tuple(won)}
+        assert len(won) == 2
 
 
 async def test_a_loaded_job_does_what_others_do(path):
@@ -431,9 +509,17 @@ async def test_a_job_in_the_middle_of_a_transition_catches_up_after_it(path):
             async with here.get("north").changes(after=2) as changes:
                 await anext(changes)
             assert mine.version == 1
+            versions: list[int] = []
+
+            async def load() -> None:
+                versions.append((await here.load("north")).version)
+
+            tasks.start_soon(load)
+            await checkpoint()
             go_on.set()
         await mine.reached(STARTED, after=2)
         assert mine.history == theirs.history
+        assert versions == [3]
 
 
 async def test_nobody_reads_what_he_has_written_himself():
@@ -462,6 +548,50 @@ async def test_nobody_reads_what_he_has_written_himself():
         for _ in range(5):
             await checkpoint()
         assert (store.asked, job.version) == (0, 2)
+
+
+async def test_only_what_is_to_come_is_followed():
+    """A store of a million jobs is not read because one of them is loaded."""
+    after: list[Any] = []
+
+    class Followed(MemoryStore):
+        def follow(self, job_id: Any = None, **options: Any) -> Any:
+            after.append((job_id, options))
+            return super().follow(job_id, **options)
+
+    async with jobs.open(Followed()) as stored:
+        await (await stored.create("north")).start()
+    assert after == [(None, {"after": None})]
+
+
+async def test_a_cancelled_block_still_hears(path):
+    """Whoever cleans up in a cancelled block can wait there for what others do."""
+    async with jobs.open(path) as there:
+        await there.create("north")
+        with anyio.CancelScope() as scope:
+            async with jobs.open(path) as here:
+                job = await here.load("north")
+                scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await (await there.load("north")).revoke("enough")
+                    assert (await job.completed()).reason == "enough"
+
+
+async def test_nothing_is_kept_in_mind_of_jobs_that_have_ended(path):
+    """Once a job has ended, the process that moved it holds nothing more for it."""
+    async with jobs.open(path) as here, jobs.open(path) as there:
+        for number in range(3):
+            mine = await here.create(f"job-{number}")
+            theirs = await there.load(f"job-{number}")
+            await mine.start()
+            mine.report(10)
+            await theirs.reached(STARTED)
+            await theirs.succeed()
+            await mine.completed()
+        for stored in (here, there):
+            keeper = stored._keeper
+            assert (keeper._mine, keeper._behind, keeper._notes, keeper._coming) == ({}, {}, {}, {})
+            assert (keeper._reporting, keeper._reports._not_before) == (set(), {})
 
 
 # --- lost replies, broken stores ------------------------------------------------------------
@@ -545,28 +675,90 @@ async def test_results_that_are_no_json_are_refused(path):
         await job.succeed({"rows": [1, 2]})
 
 
+class Breaking(MemoryStore):
+    """A store whose feed raises what it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[Exception] = []
+
+    def fails(self, *errors: Exception) -> None:
+        """Have the feed raise these, one after the other."""
+        self.errors += errors
+        self._feeds.moved(None)
+
+    async def _read(self, job_id: Any, after: int) -> Any:
+        if self.errors and job_id is None:
+            raise self.errors.pop(0)
+        return await super()._read(job_id, after)
+
+
 async def test_a_store_that_cannot_be_followed_wakes_who_waits():
-    """Where the feed breaks for good, waits raise what it said; a busy store is asked again."""
-
-    class Breaking(MemoryStore):
-        def __init__(self) -> None:
-            super().__init__()
-            self.errors: list[Exception] = []
-
-        async def _read(self, job_id: Any, after: int) -> Any:
-            if self.errors:
-                raise self.errors.pop(0)
-            return await super()._read(job_id, after)
-
+    """Where the feed breaks for good, waits raise what it said, and nobody begins to wait."""
     store = Breaking()
     async with jobs.open(store) as stored:
         job = await stored.create("north")
-        store.errors = [StoreBusy("north sea", 5.0), StoreBroken("north sea", "gone")]
-        store._feeds.moved(None)
+        await store.create(JobRecord("south", 1.0))
+        store.fails(*(StoreBroken("north sea", "gone") for _ in range(4)))
         with pytest.raises(JobAbandoned, match="gone"):
             await job.completed()
         assert store.errors == []
+        with pytest.raises(StoreBroken, match="gone"):
+            await stored.load("south")
         await job.start()
+
+
+async def test_a_feed_that_stumbles_is_read_on():
+    """What is over soon wakes nobody, and nothing is missed."""
+    store = Breaking()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        store.fails(StoreBusy("north sea", 5.0), StoreBroken("north sea", "rough"))
+        step = Transition("north", 1, "start", "PENDING", "STARTED", 5.0, 1)
+        await store.append(Entry(step), expected=0)
+        assert (await job.reached(STARTED)).version == 1
+        assert store.errors == []
+
+
+async def test_a_job_that_could_not_be_read_is_heard_of_again():
+    """A failure to catch up wakes who waits; the next step that is heard of makes good for it."""
+
+    class Unread(MemoryStore):
+        errors: tuple[Exception, ...] = ()
+
+        async def history(self, job_id: str, *, after: int = 0) -> Any:
+            if self.errors:
+                error, *rest = self.errors
+                self.errors = tuple(rest)
+                raise error
+            return await super().history(job_id, after=after)
+
+    store = Unread()
+    inside, go_on = anyio.Event(), anyio.Event()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+
+        async def hold(event: Any) -> None:
+            inside.set()
+            await go_on.wait()
+
+        job.on(STARTED, hold)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(job.start)
+            await inside.wait()
+            store.errors = StoreBusy("unread", 5.0), StoreBroken("unread", "gone")
+            step = Transition("north", 2, "retry", "STARTED", "RETRY", 5.0, 1)
+            await store.append(Entry(step), expected=1)
+            for _ in range(5):
+                await checkpoint()
+            go_on.set()
+        with pytest.raises(JobAbandoned, match="gone"):
+            await job.completed()
+        step = Transition("north", 3, "revoke", "RETRY", "REVOKED", 5.0, 1)
+        await store.append(Entry(step, final=True), expected=2)
+        while job.outcome is None:
+            await checkpoint()
+        assert [step.dest for step in job.history] == [STARTED, RETRY, REVOKED]
 
 
 # --- progress -------------------------------------------------------------------------------
@@ -581,6 +773,7 @@ class Counting(MemoryStore):
         self.reported = anyio.Event()
 
     async def report(self, progress: Progress) -> None:
+        await checkpoint()
         await super().report(progress)
         self.reports.append(progress.progress)
         self.reported.set()
@@ -590,6 +783,7 @@ async def test_progress_is_stored_now_and_then_and_the_last_always():
     """The first report at once, those of a second as one, the last before what ends the attempt."""
     store = Counting()
     async with jobs.open(store) as stored:
+        stored._keeper._reports._seconds = 3600  # what is not stored at once, or last, never is
         job = await stored.create("north")
         await job.start()
         for percent in range(1, 50):
@@ -630,15 +824,18 @@ async def test_progress_is_stored_when_its_time_has_come(monkeypatch):
 async def test_progress_of_a_job_that_others_have_moved_is_stored(path):
     """The last report of whoever was working is stored, though somebody else ended the job."""
     async with jobs.open(path) as here, jobs.open(path) as there:
+        here._keeper._reports._seconds = 3600
         mine = await here.create("north")
         theirs = await there.load("north")
         await mine.start()
         mine.report(10)
         async with theirs.changes(after=1) as changes:
             await anext(changes)
-        mine.report(20, info={"rows": 2})
-        await theirs.fail("enough")
-        await mine.completed()
+        async with SQLiteStore(path) as store, store.follow(after=None) as feed:
+            mine.report(20, info={"rows": 2})
+            await theirs.fail("enough")
+            records = [(await anext(feed)).record for _ in range(2)]
+    assert [getattr(record, "info", None) for record in records] == [None, {"rows": 2}]
     assert (await jobs.open(path).get("north").snapshot()).info == {"rows": 2}
 
 
@@ -655,14 +852,83 @@ async def test_a_report_is_stored_once(path):
 
 
 async def test_progress_that_cannot_be_stored_is_left_out(caplog):
-    """Work is not disturbed by what the store makes of its reports; the log tells."""
-    async with jobs.open(MemoryStore()) as stored:
+    """Work is not disturbed by what the store cannot keep of its reports; the log tells."""
+    store = MemoryStore()
+    async with jobs.open(store) as stored:
         job = await stored.create("north")
         await job.start()
-        job.report(10, info={"bad": {1, 2}})
+        job.report(10, info={"bad": {1, 2}, "good": 1, "long": "x" * 60_000})
+        await job.retry("busy")
+        await job.start()
+        job.report(20)
         await job.succeed()
+        shot = await stored.get("north").snapshot()
+        progress = (await store.load("north")).progress
     assert "info.bad: set is not JSON" in caplog.text
-    assert (job.status, dict(job.info)) == (SUCCESS, {"bad": {1, 2}})
+    assert (job.status, job.info["bad"]) == (SUCCESS, {1, 2})
+    assert (shot.info, progress.progress) == ({"good": 1}, 20)
+
+
+async def test_a_report_that_is_being_stored_is_waited_for():
+    """Nobody leaves the block, or ends an attempt, before a report is in the store."""
+
+    class Slow(Counting):
+        def __init__(self) -> None:
+            super().__init__()
+            self.writing, self.go_on = anyio.Event(), anyio.Event()
+
+        async def report(self, progress: Progress) -> None:
+            self.writing.set()
+            await self.go_on.wait()
+            await super().report(progress)
+
+        async def append(self, entry: Any, *, expected: int) -> int:
+            self.reports.append(f"version {expected + 1}")
+            return await super().append(entry, expected=expected)
+
+    async def later(store: Slow) -> None:
+        for _ in range(10):
+            await checkpoint()
+        store.go_on.set()
+
+    for ends in (False, True):
+        store = Slow()
+        async with anyio.create_task_group() as tasks, jobs.open(store) as stored:
+            job = await stored.create("north")
+            await job.start()
+            job.report(10)
+            await store.writing.wait()
+            job.report(20)
+            tasks.start_soon(later, store)
+            if ends:
+                await job.succeed()
+        assert store.reports == ["version 1", 10, 20, *["version 2"] * ends]
+
+
+async def test_progress_that_was_heard_is_not_stored_again():
+    """Whoever only hears of a report does not write it."""
+    store = Counting()
+    async with jobs.open(store) as here, jobs.open(store) as there:
+        mine = await here.create("north")
+        theirs = await there.load("north")
+        await mine.start()
+        async with theirs.changes(after=1) as changes:
+            mine.report(10)
+            await anext(changes)
+        await theirs.succeed()
+        assert store.reports == [10]
+
+
+async def test_progress_is_stored_though_the_block_is_cancelled():
+    """Leaving the block by a cancellation leaves the last report in the store."""
+    store = Counting()
+    with anyio.CancelScope() as scope:
+        async with jobs.open(store) as stored:
+            job = await stored.create("north")
+            await job.start()
+            job.report(10)
+            scope.cancel()
+    assert store.reports == [10]
 
 
 async def test_progress_of_what_the_store_has_lost_is_left_out(caplog):
@@ -763,12 +1029,37 @@ async def test_a_step_that_the_lifecycle_lacks_abandons_the_job(path):
         assert mine.status is STARTED
 
 
+async def test_an_end_that_is_none_by_the_lifecycle_is_told(path):
+    """Where a status is final for others alone, nobody waits for an end that will not come."""
+    longer = Lifecycle[str](
+        "review",
+        states=["OPEN", "MERGED", {"name": "SHIPPED", "final": True}],
+        transitions=[["merge", "OPEN", "MERGED"], ["ship", "MERGED", "SHIPPED"]],
+    )
+    async with (
+        jobs.open(path, lifecycles=[REVIEW]) as here,
+        jobs.open(path, lifecycles=[longer]) as there,
+    ):
+        mine = await here.create("north", lifecycle=REVIEW)
+        theirs = await there.load("north")
+        await mine.trigger("merge")
+        with pytest.raises(JobAbandoned, match="ended as MERGED"):
+            await theirs.completed()
+        with pytest.raises(NotRestorable, match="ended as MERGED"):
+            await there.get("north").completed()
+
+
 async def test_jobs_are_made_once(path):
     """Another job of an id is refused, whoever made it."""
     async with jobs.open(path) as here, jobs.open(path) as there:
         await here.create("north")
         with pytest.raises(DuplicateJob):
             await here.create("north")
+        with pytest.raises(DuplicateJob):
+            await there.create("north")
+        await (await here.load("north")).revoke()
+        await here._open.prune(ended_before=2.0**40)
+        assert (await here.create("north")).version == 0
         with pytest.raises(DuplicateJob):
             await there.create("north")
 
@@ -790,6 +1081,46 @@ async def test_jobs_are_made_and_moved_inside_of_the_block_alone(path):
     with pytest.raises(StoreClosed):
         await job.start()
     assert repr(stored) == f"<StoredJobs of {os.fspath(path)!r}>"
+
+
+@pytest.mark.parametrize("opened", [jobs.open, lambda store: JobRunner(store=store)])
+async def test_cancelled_while_it_is_entered_a_block_is_not(opened):
+    """Whoever enters a block can change his mind, wherever that has got to."""
+
+    class Unending(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = anyio.Event()
+
+        @asynccontextmanager
+        async def follow(self, job_id: Any = None, *, after: Any = 0) -> Any:
+            self.asked.set()
+            await anyio.Event().wait()
+            yield
+
+    store = Unending()
+
+    async def enter() -> None:
+        async with opened(store):
+            raise AssertionError("it is open")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(enter)
+        await store.asked.wait()
+        tasks.cancel_scope.cancel()
+
+
+async def test_jobs_belong_to_the_loop_that_has_opened_them(path):
+    """From another one, they are neither made nor loaded."""
+    async with jobs.open(path) as stored:
+
+        async def elsewhere() -> None:
+            for call in (stored.create, stored.load):
+                with pytest.raises(WrongThread):
+                    await call("north")
+
+        await anyio.to_thread.run_sync(anyio.run, elsewhere)
+        await stored.create("north")
 
 
 async def test_errors_in_the_block_come_out_as_they_are(path):
