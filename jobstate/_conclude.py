@@ -143,6 +143,12 @@ async def give_up(
             job.abandon(f"its runner cannot move it: {refusal}")
 
 
+async def leave(job: Job[Any, Any], reason: str) -> None:
+    """Abandon a job, unless it has ended, or whoever waits for it was told already."""
+    if not job._state.final and job._abandoned is None:
+        job.abandon(reason)
+
+
 async def told(
     job: Job[Any, Any],
     attempt: int | None,

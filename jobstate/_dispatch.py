@@ -23,7 +23,7 @@ from anyio.lowlevel import checkpoint
 
 from ._arguments import error_info
 from ._attempts import Attempts
-from ._conclude import end, give_up, lost
+from ._conclude import end, give_up, leave, lost
 from ._errors import HookFailed
 from ._job import Job
 from ._line import Demand, Line, Rank
@@ -41,12 +41,12 @@ class Dispatch:
     """The jobs of one runner that have not ended."""
 
     def __init__(
-        self, free: Demand, grace: float, random: Random, *, resumable: bool = False
+        self, free: Demand, grace: float, random: Random, *, kept: bool, resumable: bool
     ) -> None:
         self._line: Line[Work] = Line(free)
         self._timers = Timers(self.wake)
         self.attempts = Attempts(self, self._timers, grace, random, resumable=resumable)
-        self._random, self._resumable = random, resumable
+        self._random, self._kept, self._resumable = random, kept, resumable
         self._expected = 0
         """So many are bringing work here: it is being written to a store, or read from it."""
 
@@ -146,8 +146,12 @@ class Dispatch:
         if state.gives_result or (state.final and not work.after[dependency]):
             del work.after[dependency]
             self.get_ready(work)
+            return
+        failed = _dependency_failed(work.job, dependency)
+        if self._kept and not state.final:  # it may be taken up again, and this one with it
+            self.start_soon(leave, work.job, str(failed))
         else:
-            self.start_soon(give_up, work.job, None, _dependency_failed(work.job, dependency))
+            self.start_soon(give_up, work.job, None, failed)
 
     def attempt_over(self, work: Work) -> None:
         """Hear that the place of an attempt is free, and see what its job needs now."""

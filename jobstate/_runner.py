@@ -124,7 +124,8 @@ class JobRunner:
             registered = Registered(functions, self._places.executors)
             self._kept = KeptWork(store, self.jobs, lifecycle, registered, clock)
         free, dice = self._places.free, random or Random()
-        self._dispatch = Dispatch(free, seconds, dice, resumable=resumable)
+        kept = store is not None
+        self._dispatch = Dispatch(free, seconds, dice, kept=kept, resumable=resumable)
         self.jobs._own.worker = self._dispatch
         self.jobs._follow(self._dispatch)
         self._coming: set[str] = set()

@@ -836,6 +836,26 @@ async def test_a_runner_can_leave_its_jobs_for_another():
     }
 
 
+async def test_what_waits_for_others_is_left_as_well():
+    """A job that comes after one that was left has not failed: both stay as they are."""
+    store = Durable()
+    async with runner_of(store, limit=1, resumable=True) as runner:
+        await runner.submit(hang, "a", id="a")
+        await runner.submit(work, "b", id="b", after=["a"])
+        for name in "cde":
+            await runner.submit(work, name, id=name, after=[chr(ord(name) - 1)])
+        await at_work("a")
+        await runner.aclose("a new release")
+        for job in runner.jobs:
+            with pytest.raises(JobAbandoned, match="a new release"):
+                await job.completed()
+    after = await crashed(store)
+    assert {stored.status for stored in await after.jobs()} == {"PENDING"}
+    async with JobRunner(store=after, functions={"hang": work, "work": work}) as runner:
+        assert len((await runner.recover()).jobs) == 5
+    assert ran == ["a", "a", "b", "c", "d", "e"]
+
+
 async def test_work_that_ends_in_its_time_of_grace_is_done():
     """Work that is asked to stop and comes to its end has ended, though the runner is resumable."""
 
