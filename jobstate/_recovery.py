@@ -8,11 +8,12 @@ and answers for its jobs from then on.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
-from ._errors import InvalidJobId, JobStateError
+from ._errors import JobStateError
 from ._ids import new_id
 from ._job import Job
 from ._jobs import Jobs
@@ -20,12 +21,18 @@ from ._keeper import Keeper
 from ._lifecycle import Lifecycle
 from ._options import work_name
 from ._recipe import Recipe, Registered, is_recipe, read, written
-from ._run_errors import JobNotFound
-from ._store_errors import AlreadyClaimed, NewerFormat, NotRestorable
+from ._run_errors import DependencyCycle, JobNotFound, RunnerClosed
+from ._store_errors import STORE_FAULTS, AlreadyClaimed, NotRestorable
 from ._stored import StoredJob
 from .abc import Store
 
 _log = logging.getLogger("jobstate")
+
+_OF_ALL = (RunnerClosed, *STORE_FAULTS)
+"""What keeps not one job alone from being recovered."""
+
+TakeUp = Callable[[StoredJob, Recipe], Awaitable[Job[Any, Any]]]
+"""Has a runner take up a job that another one has left, and returns it."""
 
 
 class Recovered(NamedTuple):
@@ -63,6 +70,12 @@ class KeptWork:
         self._claims: set[str] = set()
         """The names of the runners whose jobs this one answers for, its own among them."""
 
+        self._needed = {self._runner}
+        """Those of them that it has jobs of, or had."""
+
+        self._recovering = 0
+        """So many calls of `recovered` are under way."""
+
         self.keeper = Keeper(store, jobs, [lifecycle], clock=clock)
 
     @asynccontextmanager
@@ -91,22 +104,55 @@ class KeptWork:
         work = work_name(recipe.function)
         return {"runner": self._runner, **written(recipe, self._registered, work)}
 
-    async def left_behind(
-        self, is_here: Callable[[str], bool], left: dict[str, JobStateError]
-    ) -> AsyncIterator[tuple[StoredJob, Recipe]]:
-        """Return what runners that are no more have left, in the order in which it was made.
+    async def recovered(self, is_here: Callable[[str], bool], take_up: TakeUp) -> Recovered:
+        """Take up what runners that are no more have left. See `JobRunner.recover`.
 
-        Why some of it cannot be taken up is put into *left*.
+        A claim of which nothing came is given back: another runner may know how to do its work.
         """
-        async for stored in _unfinished(self._store):
-            job_id, data = stored.job.id, stored.job.data
-            if not is_recipe(data) or is_here(job_id):
-                continue
-            try:
-                if await self._answers_for(data["runner"]):
-                    yield stored, read(data, self._registered, job_id)
-            except (InvalidJobId, NewerFormat, NotRestorable) as error:
-                left[job_id] = error
+        jobs: list[Job[Any, Any]] = []
+        left: dict[str, JobStateError] = {}
+        self._recovering += 1
+        try:
+            async with self.keeper.restoring():
+                found = await self._unfinished()
+                cyclic = on_cycles({each.job.id: _after(each.job.data) for each in found})
+                for stored in found:
+                    job_id, data = stored.job.id, stored.job.data
+                    if is_here(job_id):
+                        continue
+                    try:
+                        if await self._answers_for(data["runner"]):
+                            if job_id in cyclic:
+                                raise DependencyCycle(job_id)
+                            recipe = read(data, self._registered, job_id)
+                            jobs.append(await take_up(stored, recipe))
+                    except _OF_ALL:
+                        raise
+                    except JobStateError as why:
+                        left[job_id] = why
+                    except (TypeError, ValueError) as why:
+                        left[job_id] = NotRestorable(job_id, str(why))
+                    if is_here(job_id):
+                        self._needed.add(data["runner"])
+        finally:
+            self._recovering -= 1
+        if not self._recovering:  # or another call might be about to need them
+            await self._give_back()
+        return Recovered(tuple(jobs), left)
+
+    async def _unfinished(self) -> list[StoredJob]:
+        """Return what runners have not ended, in the order in which it was made."""
+        found: list[StoredJob] = []
+        after = 0
+        while page := await self._store.unfinished(after=after):
+            found += [each for each in page if is_recipe(each.job.data)]
+            after = page[-1].created
+        return found
+
+    async def _give_back(self) -> None:
+        for runner in self._claims - self._needed:
+            self._claims.discard(runner)
+            await self._store.release(runner)
 
     async def dependencies(self, recipe: Recipe, job_id: str) -> dict[Job[Any, Any], bool]:
         """Return the jobs that a job comes after; whether each of them has to succeed.
@@ -138,12 +184,32 @@ def times_left(job: Job[Any, Any], recipe: Recipe, now: float) -> tuple[float | 
     return timeout, delay
 
 
-async def _unfinished(store: Store) -> AsyncIterator[StoredJob]:
-    after = 0
-    while page := await store.unfinished(after=after):
-        for stored in page:
-            yield stored
-        after = page[-1].created
+def on_cycles(after: Mapping[str, Collection[str]]) -> set[str]:
+    """Return the jobs that would come after themselves, or between such; each after its others."""
+    before: dict[str, list[str]] = {job_id: [] for job_id in after}
+    for job_id, others in after.items():
+        for other in others:
+            before.setdefault(other, []).append(job_id)
+    return set(after) & _never_sorted(after) & _never_sorted(before)
+
+
+def _never_sorted(graph: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return the nodes that are on a cycle, or come after one."""
+    nodes, sorter = set(graph), TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except CycleError:
+        while ready := sorter.get_ready():
+            nodes.difference_update(ready)
+            sorter.done(*ready)
+        return nodes
+    return set()
+
+
+def _after(data: Mapping[str, Any]) -> Collection[str]:
+    """Return what stands there of the jobs that one comes after, whether it can be read or not."""
+    after = data.get("after")
+    return after if isinstance(after, dict) else ()
 
 
 def _unheard(error: JobStateError) -> None:

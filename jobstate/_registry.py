@@ -91,6 +91,11 @@ class Registry:
         for reader in each(self.readers):
             reader.forgotten(job)
 
+    def resumed(self, job: Job[Any, Any]) -> None:
+        """Note that somebody drives a job again that was abandoned."""
+        job._abandoned = None
+        self.abandoned.pop(job, None)
+
     def sweep(self) -> None:
         """Forget the finished jobs that are too many or too old."""
         if len(self._ended) <= self._keep and (self._keep_for == inf or not self._ended):

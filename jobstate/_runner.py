@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import copy_context
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
@@ -16,7 +17,7 @@ from ._arguments import number
 from ._block import enter, leave
 from ._command import Command, CommandResult
 from ._dispatch import Dispatch
-from ._errors import JobStateError, UnknownTrigger
+from ._errors import UnknownTrigger
 from ._job import Job
 from ._job_lifecycle import JOB_LIFECYCLE
 from ._jobs import Jobs
@@ -27,14 +28,8 @@ from ._places import Places
 from ._recipe import Functions, Recipe, Registered
 from ._recovery import KeptWork, Recovered, times_left
 from ._retry import Retry
-from ._run_errors import (
-    DependencyCycle,
-    ImpossibleDemand,
-    RunnerClosed,
-    UnsuitableWork,
-)
+from ._run_errors import DependencyCycle, RunnerClosed, UnsuitableWork
 from ._status import JobStatus
-from ._store_errors import NotRestorable
 from ._stored import StoredJob
 from ._work import Work
 from .abc import Executor, Store
@@ -346,32 +341,27 @@ class JobRunner:
         taken up so far; it can be called again.
 
         Returns:
-            What was taken up, and what could not be: its function is not known here, say.
+            What was taken up, and what could not be: its function is not known here, say. Runners
+            of which nothing was taken up are left to others, who may know it.
 
         Raises:
             UnsuitableWork: the runner has no store.
-            RunnerClosed: the runner takes no more jobs.
+            RunnerClosed: the runner takes no more jobs, or not any longer.
             StoreClosed, StoreBroken, StoreBusy, CorruptRecord: the store cannot be read.
         """
         self._check_open("recover jobs")
         if self._kept is None:
             raise UnsuitableWork("recover()", "the runner has no store: JobRunner(store=…)")
-        jobs: list[Job[Any, Any]] = []
-        left: dict[str, JobStateError] = {}
         with self._dispatch.expecting():
-            async with self._kept.keeper.restoring():
-                async for stored, recipe in self._kept.left_behind(self._is_here, left):
-                    try:
-                        jobs.append(await self._take_up(self._kept, stored, recipe))
-                    except (ImpossibleDemand, NotRestorable, UnsuitableWork) as why:
-                        left[stored.job.id] = why
-        return Recovered(tuple(jobs), left)
+            return await self._kept.recovered(self._is_here, partial(self._take_up, self._kept))
 
     async def _take_up(self, kept: KeptWork, stored: StoredJob, recipe: Recipe) -> Job[Any, Any]:
         where, demand = self._places.checked(recipe)
         needed = await kept.dependencies(recipe, stored.job.id)
+        self._check_open("recover jobs")
         job = kept.keeper.restore(stored)
         if not (job._state.final or self._is_here(job.id)):  # by now, it may be
+            self.jobs._registry.resumed(job)
             timeout, delay = times_left(job, recipe, self._clock())
             self._dispatch.take_up(self._work(job, recipe, where, demand, needed), timeout, delay)
         return job

@@ -132,3 +132,14 @@ class NewerFormat(JobStateError):
             f"{self.what} is of format {self.found}, and this release of jobstate knows formats "
             f"up to {self.known}: use a later release"
         )
+
+
+STORE_FAULTS = (
+    StoreBusy,
+    StoreBroken,
+    StoreClosed,
+    ForeignStore,
+    StaleVersion,
+    CorruptRecord,
+)
+"""What is wrong with a store, and not with a job of it, or with what is asked of it."""

@@ -19,7 +19,9 @@ from jobstate import (
     AlreadyClaimed,
     Command,
     CommandResult,
+    DependencyCycle,
     Entry,
+    InvalidJobId,
     Job,
     JobAbandoned,
     JobNotFound,
@@ -454,6 +456,85 @@ async def test_what_cannot_be_read_is_left(data):
         assert (list(left), [job.id for job in jobs]) == (["north"], ["south"])
         assert isinstance(left["north"], NewerFormat) is (data.get("v") == 2)
     assert (await crashed(store)).load is not None
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        ({"resources": {"gpu": -1}}, NotRestorable),
+        ({"resources": {"gpu": "x"}}, NotRestorable),
+        ({"after": {"a/b": True}}, InvalidJobId),
+        ({"after": {"north": True}}, DependencyCycle),
+        ({"after": {"south": False}}, DependencyCycle),
+    ],
+)
+async def test_what_makes_no_sense_keeps_nothing_else_from_being_taken_up(data, error):
+    """What is wrong with a job is told of that job, and those after it wait for it."""
+    common = {"runner": "x", "v": 1, "function": "work"}
+    after = {"after": {"north": True}}
+    store = Durable()
+    await store.create(JobRecord("good", 1.0, data=common))
+    await store.create(JobRecord("north", 2.0, data=common | data))
+    await store.create(
+        JobRecord("south", 3.0, data=common | (after if "south" in str(data) else {}))
+    )
+    await store.create(JobRecord("last", 4.0, data=common | after))
+    async with JobRunner(store=store, functions={"work": work}, resources={"gpu": 1}) as runner:
+        jobs, left = await runner.recover()
+        assert {type(why) for why in left.values()} == {error}
+        assert {job.id for job in jobs} | set(left) == {"good", "north", "south", "last"}
+        assert "last" not in left
+        await runner.aclose()
+
+
+async def test_a_runner_that_is_closed_takes_up_nothing_more():
+    """What it has not come to yet stays in the store for others, as it is."""
+    store = Durable()
+    for name in "abc":
+        data = {"runner": "x", "v": 1, "function": "work", "after": {"y": False}}
+        await store.create(JobRecord(name, 1.0, data=data if name != "a" else data | {"after": {}}))
+    reading, go_on, load = anyio.Event(), anyio.Event(), store.load
+
+    async def slow(job_id: str) -> Any:
+        reading.set()
+        await go_on.wait()
+        return await load("a")
+
+    async def recover(runner: JobRunner) -> None:
+        with pytest.raises(RunnerClosed):
+            await runner.recover()
+
+    store.load = slow  # type: ignore[method-assign]
+    async with anyio.create_task_group() as tasks, runner_of(store) as runner:
+        tasks.start_soon(recover, runner)
+        await reading.wait()
+        tasks.start_soon(runner.aclose)
+        while runner._dispatch.closing is None:
+            await checkpoint()
+        go_on.set()
+    store = await crashed(store)
+    statuses = {stored.job.id: stored.status for stored in await store.jobs()}
+    assert (statuses["b"], statuses["c"]) == ("PENDING", "PENDING")
+
+
+async def test_what_a_runner_does_not_know_is_left_to_one_that_does(tmp_path):
+    """It keeps no claim of which nothing came, so that another runner can have it."""
+    path = tmp_path / "jobs.db"
+    async with SQLiteStore(path) as store:
+        for name, runner, function in (
+            ("a", "x", "plain"),
+            ("b", "y", "plain"),
+            ("c", "y", "work"),
+        ):
+            data = {"runner": runner, "v": 1, "function": function, "args": [1]}
+            await store.create(JobRecord(name, 1.0, data=data))
+    async with JobRunner(store=SQLiteStore(path), functions=[work]) as web:
+        taken, left = await web.recover()
+        assert ([job.id for job in taken], list(left)) == (["c"], ["a", "b"])
+        async with JobRunner(store=SQLiteStore(path), functions=[plain]) as batch:
+            taken, left = await batch.recover()
+            assert ([job.id for job in taken], left) == (["a"], {})
+        assert list((await web.recover()).left) == ["b"]
 
 
 async def test_recovering_twice_finds_nothing_more():
@@ -966,6 +1047,31 @@ async def test_a_store_that_breaks_abandons_the_jobs_and_is_recovered():
     ) as runner:
         jobs, _ = await runner.recover()
     assert [job.status for job in jobs] == [SUCCESS, SUCCESS]
+
+
+async def test_what_could_not_be_moved_is_taken_up_by_the_same_runner():
+    """While a store fails nothing fails for good, and who waits after it came back is served."""
+
+    class Breaking(Durable):
+        broken = True
+
+        async def append(self, entry: Entry, *, expected: int) -> int:
+            if self.broken and entry.transition.job_id == "a":
+                raise StoreBroken("breaking", "the disk is full")
+            return await super().append(entry, expected=expected)
+
+    store = Breaking()
+    async with runner_of(store, limit=1) as runner:
+        for name, after in (("a", []), ("b", ["a"]), ("c", ["b"])):
+            await runner.submit(work, name, id=name, after=after)
+        with pytest.raises(JobAbandoned, match="comes after, is PENDING: job a, which it comes"):
+            await runner.jobs.get("c").completed()
+        store.broken = False
+        taken, left = await runner.recover()
+        assert ([job.id for job in taken], left) == (["a", "b", "c"], {})
+        await runner.submit(work, "d", id="d", after=["a"])
+        assert [(await job.completed()).status for job in runner.jobs] == [SUCCESS] * 4
+    assert ran == ["a", "b", "c", "d"]
 
 
 async def test_a_store_that_cannot_be_opened_is_told_as_it_is(tmp_path):
