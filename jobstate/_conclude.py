@@ -1,7 +1,7 @@
 """What becomes of a job as attempts at its work begin and end: the triggers of a runner.
 
 A job that cannot be moved as it should be fails, and one that cannot even fail is abandoned, so
-that nobody waits for it for ever.
+that nobody waits for it for ever; so is one whose store fails, from which it can be taken up again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ._run_errors import (
     StopRequested,
     UnsuitableResult,
 )
+from ._store_errors import STORE_FAULTS, NewerFormat
 from ._work import SHUTDOWN, TIMED_OUT, Running, Stop, Work
 
 
@@ -135,12 +136,19 @@ async def lost(work: Work, random: Random) -> None:
 async def give_up(
     job: Job[Any, Any], attempt: int | None, error: Exception, *, patient: bool = True
 ) -> None:
-    """Have a job fail; where even that is refused, nobody can tell how it ends."""
-    try:
-        await told(job, attempt, "fail", error, patient=patient)
-    except Exception as refusal:
-        if not job._state.final:
-            job.abandon(f"its runner cannot move it: {refusal}")
+    """Have a job fail; where even that is refused, nobody can tell how it ends.
+
+    That its store failed is no fault of the job: it is abandoned, and can be recovered as it is.
+    """
+    if job._journal is None or not isinstance(error, (*STORE_FAULTS, NewerFormat)):
+        try:
+            await told(job, attempt, "fail", error, patient=patient)
+        except Exception as refusal:
+            error = refusal
+        else:
+            return
+    if not job._state.final:
+        job.abandon(f"its runner cannot move it: {error}")
 
 
 async def leave(job: Job[Any, Any], reason: str) -> None:

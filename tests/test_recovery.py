@@ -36,6 +36,7 @@ from jobstate import (
     RevokeCause,
     RunnerClosed,
     StoreBroken,
+    StoreBusy,
     StoreClosed,
     Transition,
     Unstorable,
@@ -1072,6 +1073,61 @@ async def test_what_could_not_be_moved_is_taken_up_by_the_same_runner():
         await runner.submit(work, "d", id="d", after=["a"])
         assert [(await job.completed()).status for job in runner.jobs] == [SUCCESS] * 4
     assert ran == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("error", [StoreBusy("x", 5), StoreBroken("x", "full"), StoreClosed("x")])
+@pytest.mark.parametrize(
+    ("trigger", "status", "ended", "runs"),
+    [
+        ("start", PENDING, SUCCESS, 1),
+        ("succeed", STARTED, SUCCESS, 2),
+        ("retry", STARTED, FAILURE, 3),
+        ("revoke", PENDING, REVOKED, 0),
+    ],
+)
+async def test_that_a_store_fails_once_fails_no_job(trigger, status, ended, runs, error):
+    """A fault of the store is not the job's: it stays as it was written, and is recovered."""
+
+    class Failing(Durable):
+        faults = 2
+
+        async def append(self, entry: Entry, *, expected: int) -> int:
+            if entry.transition.trigger == trigger and self.faults:
+                self.faults -= 1 if isinstance(error, StoreBroken) else 2
+                raise error
+            return await super().append(entry, expected=expected)
+
+    store = Failing()
+    async with runner_of(store, limit=1) as runner:
+        if trigger == "revoke":
+            await runner.submit(hang, "busy", retry=AT_ONCE)
+            await at_work("busy")
+        function = fail if trigger == "retry" else work
+        seconds = 1e-6 if trigger == "revoke" else None
+        job = await runner.submit(function, "a", id="a", retry=AT_ONCE, timeout=seconds)
+        with pytest.raises(JobAbandoned, match="its runner cannot move it: store x"):
+            await job.completed()
+        assert (await store.load("a")).status == status
+        ((taken,), _) = await runner.recover()
+        outcome = await job.completed()
+        assert taken is job
+        await runner.aclose()
+    assert (outcome.status, ran.count("a")) == (ended, runs)
+
+
+async def test_a_guard_that_meets_a_fault_of_another_store_fails_its_job():
+    """Where jobs are not kept, nobody could take one up again."""
+
+    faults = [StoreBroken("another", "the disk is full")]
+
+    def guard() -> None:
+        if faults:
+            raise faults.pop()
+
+    guarded = JOB_LIFECYCLE.derive("guarded", prepare_event=[guard])
+    async with JobRunner(lifecycle=guarded) as runner:
+        job = await runner.submit(work, "a")
+    assert (job.status, job.error_reason) == (FAILURE, "jobstate.StoreBroken")
 
 
 async def test_a_store_that_cannot_be_opened_is_told_as_it_is(tmp_path):
