@@ -136,6 +136,9 @@ class Attempts:
         running.attempt.close()
         try:
             with anyio.CancelScope() as running.concluding:
+                stop = self._dispatcher.ending(work)
+                if stop is not None and stop.resumable:
+                    self.cut_short(running)
                 await conclude(work, running, result, error, self._random)
         finally:
             running.concluding = None

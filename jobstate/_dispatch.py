@@ -162,10 +162,15 @@ class Dispatch:
 
     def get_ready(self, work: Work) -> None:
         """Have a job that waits for an attempt get in line, now or when its time has come."""
-        job, meaning = work.job, work.job._state.meaning
-        if meaning not in (JobStatus.PENDING, JobStatus.RETRY) or self.work_of(job) is not work:
-            return
+        job, meaning, closing = work.job, work.job._state.meaning, self._closing
         if work.held or work.starting is not None or work.running is not None:
+            return
+        if self.work_of(job) is not work:
+            return
+        if closing is not None and closing.resumable:
+            self.start_soon(leave, job, closing.reason)
+            return
+        if meaning not in (JobStatus.PENDING, JobStatus.RETRY):
             return
         if work.place is not None or work.due is not None:
             return
@@ -213,6 +218,8 @@ class Dispatch:
         else:
             if work.running is not None:
                 self.attempts.cut_short(work.running)
+                if stop.resumable:
+                    return  # perhaps its end is being written
             self._leave_line(work)
             self._revoke_soon(work.job, stop)
 

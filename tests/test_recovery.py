@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -938,6 +939,51 @@ async def test_what_waits_for_others_is_left_as_well():
     assert ran == ["a", "a", "b", "c", "d", "e"]
 
 
+@pytest.mark.parametrize("ends", [True, False])
+async def test_an_end_that_is_being_written_is_waited_for(ends):
+    """Nobody is told that a job was left that is about to end; a hook has its time of grace."""
+    writing, go_on = anyio.Event(), anyio.Event()
+
+    class Slow(Durable):
+        async def append(self, entry: Entry, *, expected: int) -> int:
+            if ends and entry.transition.trigger == "succeed":
+                writing.set()
+                await go_on.wait()
+            return await super().append(entry, expected=expected)
+
+    async def hook(*_: Any) -> None:
+        if ran and not ends:
+            writing.set()
+            await anyio.Event().wait()
+
+    hooked = JOB_LIFECYCLE.derive("hooked", before_state_change=[hook])
+    told: list[Any] = []
+
+    async def wait(job: Job[Any]) -> None:
+        try:
+            told.append((await job.completed()).status)
+        except JobAbandoned as error:
+            told.append(str(error))
+
+    options: dict[str, Any] = {"lifecycle": hooked, "grace": 5.0 if ends else 0.0}
+    async with (
+        anyio.create_task_group() as tasks,
+        runner_of(Slow(), resumable=True, **options) as runner,
+    ):
+        job = await runner.submit(work, "a", id="a")
+        await writing.wait()
+        for function in (partial(wait, job), runner.aclose):
+            tasks.start_soon(function)
+        while runner._dispatch.closing is None:
+            await checkpoint()
+        for _ in range(10):
+            await checkpoint()
+        assert told == [] or not ends
+        go_on.set()
+    status = "STARTED when it was abandoned: the runner was closed"
+    assert told == [SUCCESS if ends else f"job a was {status}"]
+
+
 async def test_work_that_ends_in_its_time_of_grace_is_done():
     """Work that is asked to stop and comes to its end has ended, though the runner is resumable."""
 
@@ -1117,10 +1163,9 @@ async def test_that_a_store_fails_once_fails_no_job(trigger, status, ended, runs
 
 async def test_a_guard_that_meets_a_fault_of_another_store_fails_its_job():
     """Where jobs are not kept, nobody could take one up again."""
-
     faults = [StoreBroken("another", "the disk is full")]
 
-    def guard() -> None:
+    def guard(*_: Any) -> None:
         if faults:
             raise faults.pop()
 
