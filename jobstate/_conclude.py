@@ -175,17 +175,15 @@ async def told(
         Exception: the lifecycle, a guard, a hook before the commit or a journal kept the job from
             moving.
     """
-    rested = job._state.rests
     while True:
         version = job.version
         try:
-            await job.trigger(trigger, *args, **kwargs)
+            await job._move(trigger, args, kwargs, attempt)
         except HookFailed:
             return
         except TransitionRefused:
             state = job._state
-            moved_on = job.attempt != attempt or (state.rests and not rested)
-            if state.final or (attempt is not None and moved_on):
+            if state.final or (attempt is not None and not job._goes_on(attempt)):
                 return
             if job.version == version:
                 if state.rests or state.runs or not patient:

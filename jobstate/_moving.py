@@ -23,18 +23,23 @@ class Moving(Standing[T, S]):
     __slots__ = ()
 
     async def _move(
-        self, trigger: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        trigger: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        attempt: int | None = None,
     ) -> Transition[S]:
+        """Take a trigger; on behalf of an *attempt*, only as long as that goes on."""
         if running_loop() is not self._home:
             self._check_home()
         effects = self._effects(trigger, args, kwargs)
-        if self._turn is None:
+        if self._turn is None and (attempt is None or self._goes_on(attempt)):
             transition = self._stepped(trigger, effects)
             if transition is not None:
                 return transition
         turn = await self._my_turn(trigger)
         try:
-            return await run(self._as_job, trigger, args, kwargs, effects, turn)
+            return await run(self._as_job, trigger, args, kwargs, effects, turn, attempt)
         finally:
             self._release()
 

@@ -279,6 +279,10 @@ class Standing(Generic[T, S]):
 
     # --- changing ---
 
+    def _goes_on(self, attempt: int) -> bool:
+        """Whether the job has not moved on from that attempt."""
+        return self._attempt == attempt and not self._state.rests
+
     def _drafted(self, edge: Edge, effects: Effects) -> Transition[S]:
         """Return the record of a transition that is about to be committed."""
         opens = edge.dest.runs and not self._running

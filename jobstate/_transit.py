@@ -40,14 +40,16 @@ async def run(
     kwargs: dict[str, Any],
     effects: Effects,
     turn: Turn,
+    attempt: int | None = None,
 ) -> Transition[Any]:
     """Take one trigger, and those that its hooks defer, through the whole order.
 
     Raises:
-        Refused: the lifecycle or a guard does not let it; nothing has changed.
+        Refused: the lifecycle or a guard does not let it, or it comes from an *attempt* that the
+            job has moved on from; nothing has changed.
         HookFailed: it was committed, and hooks after the commit raised.
     """
-    transition, failures = await _transit(job, trigger, args, kwargs, effects, turn)
+    transition, failures = await _transit(job, trigger, args, kwargs, effects, turn, attempt)
     while turn.deferred:
         deferred = turn.deferred.pop(0)
         others = len(turn.deferred)
@@ -92,6 +94,7 @@ async def _transit(
     kwargs: dict[str, Any],
     effects: Effects,
     turn: Turn,
+    attempt: int | None = None,
     *,
     deferred: bool = False,
 ) -> tuple[Transition[Any], Failures]:
@@ -103,7 +106,7 @@ async def _transit(
     table = job._table
     event = _event(job, trigger, args, kwargs)
     try:
-        ready = await _readied(job, event, effects, turn)
+        ready = await _readied(job, event, effects, turn, attempt)
     except GeneratorExit:
         raise  # closed from outside: nothing can be awaited any more
     except BaseException as error:
@@ -158,7 +161,11 @@ def _event(
 
 
 async def _readied(
-    job: Job[Any, Any], event: TransitionEvent[Any], effects: Effects, turn: Turn
+    job: Job[Any, Any],
+    event: TransitionEvent[Any],
+    effects: Effects,
+    turn: Turn,
+    attempt: int | None,
 ) -> tuple[Edge, Transition[Any]] | Refused:
     """Do all that comes before the commit, and return what is to be committed.
 
@@ -167,6 +174,8 @@ async def _readied(
     """
     journal = job._journal
     while True:
+        if attempt is not None and not job._goes_on(attempt):
+            return TransitionRefused(job.id, job.status, event.trigger, job._state.ways)
         edge = await _chosen(job._state.ways.get(event.trigger), event, turn)
         if isinstance(edge, Refused):
             missed = await _missed(job, journal, turn)

@@ -877,6 +877,68 @@ async def test_what_is_being_submitted_is_not_recovered():
     assert ran == ["north", "south"]
 
 
+# --- others move the jobs as well -----------------------------------------------------------
+
+
+async def moved_by_others(store: MemoryStore, *triggers: str) -> None:
+    """Have another process move job *a*, which is STARTED, without anybody hearing of it."""
+    for _ in range(20):
+        await checkpoint()  # until what was written so far has been heard of
+    store._feeds.moved = lambda _: None  # type: ignore[method-assign]
+    theirs: Job[Any] = Job("a")
+    theirs.start_nowait()
+    for trigger in triggers:
+        step = theirs.trigger_nowait(trigger)
+        await store.append(Entry(step), expected=step.version - 1)
+
+
+@pytest.mark.parametrize("error", [None, OSError("the first")])
+@pytest.mark.parametrize("started", [False, True])
+async def test_the_end_of_an_attempt_is_not_that_of_anothers(error, started):
+    """What others have put back, or started again, goes on without what the first attempt gave."""
+    begun, go_on = anyio.Event(), anyio.Event()
+
+    async def try_again() -> int:
+        attempt = current_job().attempt
+        begun.set()
+        await go_on.wait()
+        if error is not None and attempt == 1:
+            raise error
+        return attempt
+
+    store = Durable()
+    async with JobRunner(store=store, functions=[try_again]) as runner:
+        job = await runner.submit(try_again, id="a")
+        await begun.wait()
+        await moved_by_others(store, "requeue", *(["start"] if started else []))
+        go_on.set()
+        await job.reached(STARTED, after=2)
+        if started:
+            assert runner._dispatch.work_of(job).running is None  # type: ignore[union-attr]
+            await job.succeed(2)
+        outcome = await job.completed()
+    assert (outcome.status, outcome.result, outcome.attempts) == (SUCCESS, 2, 2)
+
+
+async def test_an_attempt_that_was_lost_may_have_been_seen_to():
+    """Where others have had the job retried meanwhile, that holds."""
+    store = Durable()
+    data = {"runner": "x", "v": 1, "function": "work", "args": ["a"]}
+    await store.create(JobRecord("a", 1.0, data=data, max_attempts=2))
+    await store.append(Entry(Job[Any]("a").start_nowait()), expected=0)
+    async with runner_of(store) as runner:
+        lost: list[Any] = []
+        start_soon = runner._dispatch.start_soon
+        runner._dispatch.start_soon = lambda *what: lost.append(what)  # type: ignore[method-assign]
+        ((job,), _) = await runner.recover()
+        runner._dispatch.start_soon = start_soon  # type: ignore[method-assign]
+        await moved_by_others(store, "retry")
+        start_soon(*lost[0])
+        outcome = await job.completed()
+    assert [step.trigger for step in job.history] == ["start", "retry", "start", "succeed"]
+    assert (outcome.status, outcome.attempts) == (SUCCESS, 2)
+
+
 # --- shutting down --------------------------------------------------------------------------
 
 
@@ -978,8 +1040,9 @@ async def test_an_end_that_is_being_written_is_waited_for(ends):
             await checkpoint()
         for _ in range(10):
             await checkpoint()
-        assert told == [] or not ends
+        early = list(told)
         go_on.set()
+    assert early == [] or not ends
     status = "STARTED when it was abandoned: the runner was closed"
     assert told == [SUCCESS if ends else f"job a was {status}"]
 
