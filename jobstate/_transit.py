@@ -17,6 +17,8 @@ from collections.abc import Iterable, Sequence
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from ._arguments import Effects
 from ._errors import GuardRefused, HookFailed, Refused, TransitionRefused, WouldBlock
 from ._observers import tell_hook_failed, tell_refused, tell_transitioned, who_listens
@@ -83,6 +85,12 @@ async def ask(
     """
     event = _event(job, trigger, args, kwargs)
     edge = await _chosen(job._state.ways.get(trigger), event, turn)
+    missed = await _missed(job, job._journal, turn)
+    if missed:
+        for entry in missed:
+            replay(job, entry)
+        event.start_from(job._state)
+        edge = await _chosen(job._state.ways.get(trigger), event, turn)
     if isinstance(edge, Refused):
         raise edge
 
@@ -192,6 +200,9 @@ async def _readied(
                 return edge, transition
         for entry in missed:
             replay(job, entry)
+        if turn.held_back is not None:  # cancelled meanwhile, before anything was committed
+            raise turn.held_back
+        await checkpoint_if_cancelled()
         event.start_from(job._state)
 
 

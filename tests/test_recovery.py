@@ -1202,7 +1202,7 @@ async def test_that_a_store_fails_once_fails_no_job(trigger, status, ended, runs
 
         async def append(self, entry: Entry, *, expected: int) -> int:
             if entry.transition.trigger == trigger and self.faults:
-                self.faults -= 1 if isinstance(error, StoreBroken) else 2
+                self.faults -= 2 if isinstance(error, StoreClosed) else 1
                 raise error
             return await super().append(entry, expected=expected)
 

@@ -145,6 +145,48 @@ async def test_nobody_is_refused_for_what_was_true_before():
     assert (first.status, first.result) == (SUCCESS, 7)
 
 
+async def test_whether_a_trigger_may_be_taken_is_told_by_what_others_did():
+    """Guards are asked where the job stands by its journal."""
+    first, second, _ = two()
+    await first.start()
+    assert await second.may("succeed")
+    await first.succeed()
+    assert not await second.may("fail", "late")
+    assert second.status is SUCCESS
+
+
+@pytest.mark.parametrize("native", [False, True])
+async def test_a_loser_who_was_cancelled_meanwhile_goes_no_further(native, anyio_backend_name):
+    """He takes the winner's step, and tries nothing from a status that he had not seen."""
+    if native and anyio_backend_name == "trio":
+        native = False  # a Trio task has no cancel() of its own
+    first, second, journal = two()
+    await first.start()
+    writing, append = anyio.Event(), journal.append
+
+    async def slow(entry: Entry) -> Any:
+        writing.set()
+        await checkpoint()
+        await checkpoint()
+        return await append(entry)
+
+    journal.append = slow  # type: ignore[method-assign]
+    if native:
+        task = asyncio.ensure_future(second.fail("never"))
+        await writing.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    else:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(second.fail, "never")
+            await writing.wait()
+            tasks.cancel_scope.cancel()
+    assert (second.status, second.version, len(journal.entries)) == (STARTED, 1, 1)
+    journal.append = append  # type: ignore[method-assign]
+    await second.fail("now")
+
+
 async def test_what_is_refused_for_good_is_refused():
     """Where nothing was missed the refusal stands; a final status needs no question."""
     first, _, journal = two()

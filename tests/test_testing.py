@@ -365,8 +365,8 @@ def deferred_too_late(monkeypatch):
     run, move = _transit._transit, _job.Job._move
     late = {}
 
-    async def keeping(job, trigger, args, kwargs, effects, turn):
-        answer = await run(job, trigger, args, kwargs, effects, turn)
+    async def keeping(job, trigger, args, kwargs, effects, turn, *more):
+        answer = await run(job, trigger, args, kwargs, effects, turn, *more)
         late.setdefault(job, []).extend(turn.deferred)
         turn.deferred.clear()
         return answer
@@ -386,8 +386,8 @@ def deferred_and_forgotten(monkeypatch):
     """What a hook defers is lost where somebody waits for the turn."""
     run = _transit._transit
 
-    async def forgetting(job, trigger, args, kwargs, effects, turn):
-        answer = await run(job, trigger, args, kwargs, effects, turn)
+    async def forgetting(job, trigger, args, kwargs, effects, turn, *more):
+        answer = await run(job, trigger, args, kwargs, effects, turn, *more)
         if turn._queue:
             turn.deferred.clear()
         return answer
@@ -398,7 +398,7 @@ def deferred_and_forgotten(monkeypatch):
 def committed_though_refused(monkeypatch):
     """A journal that cannot write is logged, and not heeded."""
 
-    async def readied(job, event, effects, turn):
+    async def readied(job, event, effects, turn, *more):
         edge = await _transit._chosen(job._state.ways.get(event.trigger), event, turn)
         if isinstance(edge, Refused):
             return edge
@@ -417,13 +417,13 @@ def journalled_after_commit(monkeypatch):
     """The journal is written once the job has moved."""
     commit, readied = _standing.Standing._commit, _transit._readied
 
-    async def hasty(job, event, effects, turn):
+    async def hasty(job, event, effects, turn, *more):
         journal = job._journal
         if journal is None:
-            return await readied(job, event, effects, turn)
+            return await readied(job, event, effects, turn, *more)
         job._own.journal = None
         try:
-            ready = await readied(job, event, effects, turn)
+            ready = await readied(job, event, effects, turn, *more)
         finally:
             job._own.journal = journal
         if not isinstance(ready, Refused):
