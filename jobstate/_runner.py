@@ -269,6 +269,7 @@ class JobRunner:
             ImpossibleDemand: there is less of a resource than it asks for.
             JobNotFound: a job that it should come after is not known here.
             DependencyCycle: it should come after itself.
+            NotRestorable: a job that it should come after follows another lifecycle.
             DuplicateJob, InvalidJobId, BadArgument: the job cannot be made like that.
             RunnerClosed: the runner takes no more jobs.
             UnknownTrigger: the lifecycle has no ``retry``.
@@ -304,9 +305,11 @@ class JobRunner:
             raise UnsuitableWork(work_name(function), problem)
         needed: dict[Job[Any, Any], bool] = _NOTHING
         if after != () or after_end != ():
-            ended = await self._known("after_end", after_end, job.id, function)
-            needed = dict.fromkeys(ended, False)
-            needed.update(dict.fromkeys(await self._known("after", after, job.id, function), True))
+            with self._dispatch.expecting():
+                ended = await self._known("after_end", after_end, job.id, function)
+                required = await self._known("after", after, job.id, function)
+            needed = {**dict.fromkeys(ended, False), **dict.fromkeys(required, True)}
+            self._check_open(f"submit {work_name(function)}")  # by now, it may have been closed
         work = self._work(job, recipe, where, demand, needed)
         if self._kept is None:
             self.jobs.add(job)

@@ -877,6 +877,31 @@ async def test_what_is_being_submitted_is_not_recovered():
     assert ran == ["north", "south"]
 
 
+async def test_a_runner_that_closes_while_a_dependency_is_read_says_so():
+    """Whoever submits is told of the runner, and not of the store that it would have closed."""
+    store = Durable()
+    await store.create(JobRecord("a", 1.0))
+    reading, go_on, load = anyio.Event(), anyio.Event(), store.load
+
+    async def slow(job_id: str) -> Any:
+        reading.set()
+        await go_on.wait()
+        return await load(job_id)
+
+    async def submit(runner: JobRunner) -> None:
+        with pytest.raises(RunnerClosed, match="cannot submit work: the runner is closing"):
+            await runner.submit(work, "b", after=["a"])
+
+    store.load = slow  # type: ignore[method-assign]
+    async with anyio.create_task_group() as tasks, runner_of(store) as runner:
+        tasks.start_soon(submit, runner)
+        await reading.wait()
+        tasks.start_soon(runner.aclose)
+        for _ in range(20):
+            await checkpoint()
+        go_on.set()
+
+
 # --- others move the jobs as well -----------------------------------------------------------
 
 
