@@ -21,7 +21,10 @@ async def leave(
     exc: BaseException | None,
     tb: TracebackType | None,
 ) -> bool | None:
-    """Leave a block with so many task groups in each other; raise what was raised, not groups."""
+    """Leave a block with so many task groups in each other; raise what was raised, not groups.
+
+    Of several, an interrupt goes before what came of it.
+    """
     try:
         return await block.__aexit__(exc_type, exc, tb)
     except BaseExceptionGroup as group:
@@ -29,6 +32,9 @@ async def leave(
         error = _only_one_of(group, groups if isinstance(exc, BaseExceptionGroup) else 0)
     if error is exc:
         return None
+    interrupt = None if isinstance(exc, BaseExceptionGroup) else _interrupt_in(error)
+    if interrupt is not None:
+        raise interrupt from error
     raise error
 
 
@@ -40,3 +46,13 @@ def _only_one_of(error: BaseException, groups: int) -> BaseException:
         if not groups:
             break
     return error
+
+
+def _interrupt_in(error: BaseException) -> BaseException | None:
+    """Return the first interrupt in a group."""
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    found: BaseException | None = error.subgroup((KeyboardInterrupt, SystemExit))
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

@@ -301,28 +301,9 @@ class Dispatch:
 
     async def _pump_on(self, tasks: TaskGroup) -> None:
         while True:
-            self._pump = waiter(running_loop())  # woken from now on, it need not be waited for
-            self._timers.call_due()
-            while self._to_start:
-                tasks.start_soon(self._do, *self._to_start.popleft())
-            while self._closing is None and (work := self._line.next()) is not None:
-                work.place, work.starting = None, anyio.CancelScope()
-                work.context.run(tasks.start_soon, self._do, self.attempts.make, work)
-                if running_loop() is None:
-                    await checkpoint()  # Trio would start several in any order
-            if not (self._works or self._expected):
-                self._tell_end()
-            over = self._stopping or self._interrupt is not None
-            if over and not (self._is_busy or self._to_start):
-                self.attempts.leave()
-                return
             try:
-                due = self._timers.next
-                if due == inf:  # a scope takes longer than all else in here
-                    await self._pump
-                else:
-                    with anyio.CancelScope(deadline=due):
-                        await self._pump
+                if await self._pump_once(tasks):
+                    return
             except GeneratorExit:
                 raise
             except BaseException as error:  # an interrupt, or the task's own cancel()
@@ -330,6 +311,31 @@ class Dispatch:
                 if tasks.cancel_scope.cancel_called or is_by_scope(error):
                     self.attempts.leave()
                     raise
+
+    async def _pump_once(self, tasks: TaskGroup) -> bool:
+        """Start all that can be, and wait for more; return whether everything is over."""
+        self._pump = waiter(running_loop())  # woken from now on, it need not be waited for
+        self._timers.call_due()
+        while self._to_start:
+            tasks.start_soon(self._do, *self._to_start.popleft())
+        while self._closing is None and (work := self._line.next()) is not None:
+            work.place, work.starting = None, anyio.CancelScope()
+            work.context.run(tasks.start_soon, self._do, self.attempts.make, work)
+            if running_loop() is None:
+                await checkpoint()  # Trio would start several in any order
+        if not (self._works or self._expected):
+            self._tell_end()
+        over = self._stopping or self._interrupt is not None
+        if over and not (self._is_busy or self._to_start):
+            self.attempts.leave()
+            return True
+        due = self._timers.next
+        if due == inf:  # a scope takes longer than all else in here
+            await self._pump
+        else:
+            with anyio.CancelScope(deadline=due):
+                await self._pump
+        return False
 
     async def _do(self, function: Callable[..., Any], *args: Any) -> None:
         """Be a task of the pump: what it raises must not cancel the others."""

@@ -16,6 +16,7 @@ from jobstate import (
     JobRunner,
     Retry,
     RevokeCause,
+    RunnerClosed,
 )
 from jobstate._conclude import started
 
@@ -494,3 +495,34 @@ async def test_a_task_that_is_cancelled_has_another_one_move_its_job():
         second = await runner.submit(turns)
     assert (first.status, second.status) == ("SUCCESS", "SUCCESS")
     assert len(cancelled) == 2
+
+
+@pytest.mark.parametrize("submits", [False, True])
+def test_an_interrupt_of_the_dispatch_ends_the_block(submits):
+    """Wherever a Ctrl-C hits it, all jobs end, and it comes out before all that came of it.
+
+    On Trio alone: with asyncio, an interrupt that comes out of a task ends the loop.
+    """
+
+    async def main():
+        runner = JobRunner()
+        call_due = runner._dispatch._timers.call_due
+
+        def interrupted():
+            runner._dispatch._timers.call_due = call_due
+            raise KeyboardInterrupt
+
+        async with runner:
+            job = await runner.submit(anyio.Event().wait)
+            await job.reached("STARTED")
+            runner._dispatch._timers.call_due = interrupted
+            runner._dispatch.wake()
+            assert (await job.completed()).cause is RevokeCause.SHUTDOWN
+            if submits:
+                await runner.submit(turns)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        anyio.run(main, backend="trio")
+    if submits:
+        assert isinstance(caught.value.__cause__, BaseExceptionGroup)
+        assert caught.value.__cause__.subgroup(RunnerClosed)
