@@ -34,7 +34,8 @@ class Registered:
     """
 
     def __init__(self, functions: Functions, executors: Mapping[str, Any]) -> None:
-        self._by_name: dict[str, Any] = dict(executors)
+        self._executors = executors
+        self._by_name: dict[str, Any] = {}
         if isinstance(functions, Mapping):
             named = list(functions.items())
         elif isinstance(functions, Iterable):
@@ -44,7 +45,7 @@ class Registered:
         for name, thing in named:
             if not isinstance(name, str) or not name:
                 raise ValueError(f"functions: {shown(thing)} has no name; give a mapping of names")
-            if name in self._by_name:
+            if name in self._by_name or name in executors:
                 raise ValueError(f"functions: the name {name!r} stands for two; give a mapping")
             self._by_name[name] = thing
 
@@ -54,7 +55,7 @@ class Registered:
         Raises:
             UnsuitableWork: it has none.
         """
-        for name, known in self._by_name.items():
+        for name, known in (*self._executors.items(), *self._by_name.items()):
             if known is thing or known == thing:
                 return name
         problem = (
@@ -64,20 +65,33 @@ class Registered:
         raise UnsuitableWork(work, problem)
 
     def find(self, name: Any) -> Any:
-        """Return what has that name.
+        """Return what the user has given that name.
 
         Raises:
-            Unregistered: nothing does.
+            Unregistered: it stands for nothing.
         """
-        if not isinstance(name, str) or name not in self._by_name:
-            known = ", ".join(self._by_name) or "nothing"
-            problem = f"{shown(name)} is not registered, but {known}: JobRunner(functions=[…])"
-            raise Unregistered(problem)
-        return self._by_name[name]
+        return _found(name, self._by_name)
+
+    def executor(self, name: Any) -> Any:
+        """Return the executor of that name, the runner's or the user's.
+
+        Raises:
+            Unregistered: it stands for nothing.
+        """
+        return _found(name, {**self._executors, **self._by_name})
 
 
 class Unregistered(Exception):
     """A name stands for nothing here."""
+
+
+def _found(name: Any, named: Mapping[str, Any]) -> Any:
+    if not isinstance(name, str) or name not in named:
+        known = ", ".join(named) or "nothing"
+        raise Unregistered(
+            f"{shown(name)} is not registered, but {known}: JobRunner(functions=[…])"
+        )
+    return named[name]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -149,6 +163,8 @@ def read(data: dict[str, Any], registered: Registered, job_id: str) -> Recipe:
     if isinstance(version, int) and version > VERSION:
         raise NewerFormat(f"the work of job {job_id}", version, VERSION)
     try:
+        if type(version) is not int or type(data.get("args", [])) is not list:
+            raise TypeError("its version is no whole number, or its arguments are no list")
         if "command" in data:
             registered.find(Command.__qualname__)
             function: Any = _command_read(data["command"], registered)
@@ -158,7 +174,7 @@ def read(data: dict[str, Any], registered: Registered, job_id: str) -> Recipe:
             **{name: data[name] for name in _PLAIN if name in data},
             function=function,
             args=tuple(data.get("args", ())),
-            executor=registered.find(data["executor"]) if "executor" in data else None,
+            executor=registered.executor(data["executor"]) if "executor" in data else None,
             retry=_retry_read(data["retry"], registered) if "retry" in data else None,
             resources=dict(data.get("resources", {})),
             after=dict(data.get("after", {})),
@@ -195,7 +211,10 @@ def _retry_read(kept: dict[str, Any], registered: Registered) -> Retry:
     options = {name: kept[name] for name in _OF_RETRY if name in kept}
     if "on" in kept:
         wanted = [registered.find(name) for name in kept["on"]]
-        options["on"] = tuple(wanted) if all(isinstance(one, type) for one in wanted) else wanted[0]
+        are_types = all(isinstance(one, type) for one in wanted)
+        if not are_types and len(wanted) != 1:
+            raise TypeError("retry.on is neither exceptions nor one function")
+        options["on"] = tuple(wanted) if are_types else wanted[0]
     return Retry(**options)
 
 

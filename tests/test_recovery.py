@@ -394,8 +394,8 @@ async def test_what_is_not_known_here_is_left_as_it_is():
         jobs, left = await runner.recover()
         assert [job.id for job in jobs] == ["south"]
         assert str(left["north"]) == (
-            "job north cannot be restored: 'hang' is not registered, but processes, commands, "
-            "threads, tasks, os.system, work: JobRunner(functions=[…])"
+            "job north cannot be restored: 'hang' is not registered, but os.system, work: "
+            "JobRunner(functions=[…])"
         )
         assert await store.load("north") == before["north"]
         assert (await runner.recover()).jobs == ()
@@ -436,6 +436,12 @@ async def test_jobs_that_nobody_runs_are_left():
         {"runner": "x", "v": 1},
         {"runner": "x", "v": 1, "function": "work", "args": 3},
         {"runner": "x", "v": 1, "function": ["work"]},
+        {"runner": "x", "v": 1, "function": "tasks"},
+        {"runner": "x", "v": 1, "function": "work", "executor": "work"},
+        {"runner": "x", "v": "1", "function": "work"},
+        {"runner": "x", "function": "work"},
+        {"runner": "x", "v": 1, "function": "work", "args": {"a": 1}},
+        {"runner": "x", "v": 1, "function": "work", "retry": {"on": ["work", "work"]}},
         {"runner": "x", "v": 1, "function": "work", "priority": "high"},
         {"runner": "x", "v": 1, "function": "work", "retry": {"attempts": 0}},
         {"runner": "x", "v": 1, "function": "work", "retry": 3},
