@@ -3,6 +3,7 @@
 import faulthandler
 import importlib
 import importlib.util
+import os
 import sys
 import threading
 
@@ -69,6 +70,23 @@ def no_thread_is_left_running():
         if not thread.daemon:
             thread.join(10)
             assert not thread.is_alive(), f"{thread} was left running"
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where a store may be made."""
+    return tmp_path / "jobs.db"
+
+
+@pytest.fixture
+def nothing_is_left_of_a_store(path):
+    """Fail a test that leaves a thread of a store, or a bell, behind."""
+    yield
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if "jobs.db" in name or "bell" in name]
+    bells = path.with_name("jobs.db-bells")
+    left = os.listdir(bells) if bells.is_dir() else []
+    assert set(left) <= {".log", ".open"}
 
 
 def pytest_unconfigure(config):

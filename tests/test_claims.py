@@ -18,12 +18,6 @@ from jobstate.stores.sqlite import SQLiteStore
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def path(tmp_path):
-    """Where a store may be made."""
-    return tmp_path / "jobs.db"
-
-
 def files(path):
     """Return the files of claims that are there."""
     return list(path.with_name("jobs.db-bells").glob(".claim-*"))

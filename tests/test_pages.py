@@ -54,6 +54,8 @@ ORDER = [
     "jobstate.observability",
     "jobstate.observability.structlog",
     "jobstate.stores._asked",
+    "jobstate.stores._folder",
+    "jobstate.stores._forks",
     "jobstate.stores._claims",
     "jobstate.stores._feeds",
     "jobstate.stores.memory",

@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import importlib
-import itertools
-import logging
 import os
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,11 +22,8 @@ import anyio.to_thread
 import pytest
 
 from jobstate import (
-    CorruptRecord,
     DuplicateJob,
-    ForeignStore,
     JobNotFound,
-    NewerFormat,
     StaleVersion,
     StoreBroken,
     StoreBusy,
@@ -44,7 +37,6 @@ from jobstate.stores import (
     _sqlite_file,
     _sqlite_rows,
     _sqlite_upkeep,
-    decoded,
     encoded,
 )
 from jobstate.stores.sqlite import SQLiteStore
@@ -52,25 +44,8 @@ from jobstate.testing import DURABLE_STORE_CHECKS, STORE_CHECKS
 from jobstate.testing import _store_tools as tools
 from jobstate.testing._store_tools import job_record, moved, next_of, report, step, versions_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_is_left_of_a_store")]
 GOLDEN = Path(__file__).parent / "golden"
-
-
-@pytest.fixture
-def path(tmp_path):
-    """Where a store may be made."""
-    return tmp_path / "jobs.db"
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(path):
-    """Fail a test that leaves a thread, or a bell, behind."""
-    yield
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if "jobs.db" in name or "bell" in name]
-    bells = path.with_name("jobs.db-bells")
-    left = os.listdir(bells) if bells.is_dir() else []
-    assert set(left) <= {".log", ".open"}
 
 
 @contextmanager
@@ -647,368 +622,6 @@ async def test_space_is_given_back_where_nobody_else_is_busy(how, path):
         assert [stored.job.id for stored in await store.jobs()] == ["n20"]
 
 
-# --- bad files ------------------------------------------------------------------------------
-
-
-async def refused(path, error):
-    """Return what a store says that cannot be opened; it has no thread, and may be closed."""
-    store = SQLiteStore(path, patience=0.01)
-    with pytest.raises(error) as caught:
-        async with store:
-            pass  # pragma: no cover
-    with pytest.raises(StoreClosed):
-        await store.load("j1")
-    await store.aclose()
-    return caught.value
-
-
-def snapshot(folder):
-    """Return every file of a folder with its bytes."""
-    return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
-
-
-def text_file(path):
-    """Make a file that is no database."""
-    path.write_text("Dear diary, " * 100)
-
-
-def other_database(path):
-    """Make a database of another program."""
-    with plain(path) as connection:
-        connection.execute("CREATE TABLE job (id TEXT)")
-
-
-def marked_database(path):
-    """Make a database that another program has marked as its own."""
-    with plain(path) as connection:
-        connection.execute("PRAGMA application_id=7")
-
-
-@pytest.mark.parametrize(
-    ("make", "found"),
-    [
-        (text_file, "a file that is no SQLite database"),
-        (other_database, "a database of another program"),
-        (marked_database, "a database of another program"),
-    ],
-)
-async def test_what_is_no_store_is_left_as_it_is(make, found, path):
-    """A file of another kind is refused, and not a byte of it is changed, or put beside it."""
-    make(path)
-    before = snapshot(path.parent)
-    error = await refused(path, ForeignStore)
-    assert (error.store, error.found) == (str(path), found)
-    assert snapshot(path.parent) == before
-    assert [each.name for each in path.parent.iterdir()] == ["jobs.db"]
-
-
-async def test_a_later_format_is_left_as_it_is(path):
-    """The file of a later release is refused, and not a byte of it is changed."""
-    async with SQLiteStore(path) as store:
-        await moved(store, 1)
-    with plain(path) as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")
-        connection.execute("PRAGMA user_version=99")
-    before = path.read_bytes()
-    error = await refused(path, NewerFormat)
-    assert (error.found, error.known) == (99, 1)
-    assert path.read_bytes() == before
-
-
-async def test_a_folder_is_no_store(path):
-    """A folder in its place is refused with a word on what it is."""
-    path.mkdir()
-    assert (await refused(path, ForeignStore)).found == "something that is no file"
-
-
-async def test_a_missing_folder_is_told(path):
-    """No folders are made for a store."""
-    missing = path.parent / "nowhere" / "jobs.db"
-    error = await refused(missing, StoreBroken)
-    assert error.problem == f"No such file or directory: {missing}"
-    assert isinstance(error.__cause__, FileNotFoundError)
-
-
-async def test_an_empty_file_becomes_a_store(path):
-    """A process that died as it made the file leaves an empty one, which the next makes a store."""
-    path.touch(0o600)
-    async with SQLiteStore(path) as store:
-        await moved(store, 1)
-
-
-def test_a_file_that_becomes_a_store_as_it_is_looked_at_is_none_of_others(path, monkeypatch):
-    """What is found out about a file is true of one moment, whoever makes it a store meanwhile."""
-    value, looked = _sqlite_file._value, []
-
-    def slow(connection, statement):
-        found = value(connection, statement)
-        if not looked:
-            looked.append(statement)
-            with suppress(StoreBusy):
-                _sqlite_file.File(path, "FULL", 0.01).open().close()
-        return found
-
-    monkeypatch.setattr(_sqlite_file, "_value", slow)
-    _sqlite_file.File(path, "FULL", 5).open().close()
-    assert looked == ["PRAGMA application_id"]
-
-
-async def test_a_damaged_file_is_told(path):
-    """Pages of zeros are not taken for the end of the list of jobs."""
-    async with SQLiteStore(path) as store:
-        for number in range(200):
-            await store.create(job_record(f"n{number}"))
-    whole = path.read_bytes()
-    path.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
-    async with SQLiteStore(path) as store:
-        for call in (lambda: store.load("n1"), lambda: store.create(job_record("n200"))):
-            with pytest.raises(StoreBroken, match="it is damaged"):
-                await call()
-
-
-async def test_a_damaged_record_is_told(path):
-    """A record that nobody of us has written is refused, and the others can be read."""
-    async with SQLiteStore(path) as store:
-        await store.create(job_record("good"))
-        await store.create(job_record("bad"))
-        with plain(path) as other:
-            other.execute("UPDATE kept SET record = replace(record, '1.5', '7.5') WHERE job = 2")
-        with pytest.raises(CorruptRecord, match="it has changed since it was written"):
-            await store.load("bad")
-        with plain(path) as other:
-            other.execute("UPDATE kept SET record = x'00' WHERE job = 2")
-        with pytest.raises(CorruptRecord, match="it has changed since it was written"):
-            await store.load("bad")
-        assert (await store.load("good")).job.id == "good"
-        async with store.follow("bad") as feed:
-            with pytest.raises(CorruptRecord):
-                await next_of(feed)
-
-
-async def test_a_journal_with_a_gap_is_told(path):
-    """A job whose journal has lost a part is not taken for a shorter one."""
-    async with SQLiteStore(path) as store:
-        await moved(store, 3)
-        with plain(path) as other:
-            other.execute("DELETE FROM kept WHERE version = 2")
-        with pytest.raises(CorruptRecord, match="of versions 0 to 3 there are 0, 1, 3"):
-            await store.load("j1")
-
-
-async def test_a_locked_file_is_told(path):
-    """Who cannot write because another program does is told so after a while, and can try again."""
-    async with SQLiteStore(path, patience=0.01) as store:
-        await store.create(job_record())
-        with plain(path) as other:
-            other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StoreBusy) as caught:
-                await store.append(step(1), expected=0)
-            assert (caught.value.store, caught.value.seconds) == (str(path), 0.01)
-            assert (await store.load("j1")).version == 0  # who reads need not wait
-            other.execute("ROLLBACK")
-        await store.append(step(1), expected=0)
-
-
-async def test_a_file_that_another_program_has_to_itself_is_told(path):
-    """Where another program lets nobody in, a store is not opened, and can be once it is done."""
-    async with SQLiteStore(path) as store:
-        await store.create(job_record())
-    with plain(path) as other:
-        other.execute("PRAGMA locking_mode=EXCLUSIVE")
-        other.execute("BEGIN EXCLUSIVE")
-        assert (await refused(path, StoreBusy)).seconds == 0.01
-        other.execute("COMMIT")
-    async with SQLiteStore(path) as store:
-        await store.append(step(1), expected=0)
-
-
-async def test_a_full_disk_is_told(path):
-    """What does not fit is refused, what was written before is there, and later it goes on."""
-    async with SQLiteStore(path) as store:
-        await store.create(job_record())
-
-        def limit(pages):
-            return lambda writing: writing._run(f"PRAGMA max_page_count={pages}").fetchone()
-
-        await store._writer.ask(limit(1))
-        with pytest.raises(StoreBroken, match="the disk is full"):
-            for version in range(1, 50):
-                await store.append(step(version, result="x" * 9000), expected=version - 1)
-        there = (await store.load("j1")).version
-        await store._writer.ask(limit(10_000))
-        await store.append(step(there + 1), expected=there)
-        assert (await store.load("j1")).version == there + 1
-
-
-async def test_a_file_that_has_gone_is_told(path):
-    """Nothing is written to a file that nobody will find again, and those who follow hear of it."""
-    async with SQLiteStore(path) as store:
-        await store.create(job_record())
-        async with store.follow("j1") as feed:
-            await next_of(feed)
-            path.rename(path.with_name("elsewhere"))
-            with pytest.raises(StoreBroken, match="the file has gone"):
-                await store.append(step(1), expected=0)
-            path.touch()
-            with pytest.raises(StoreBroken, match="the file was replaced"):
-                await store.append(step(1), expected=0)
-            store._rung()
-            with pytest.raises(StoreBroken, match="the file was replaced"):
-                await next_of(feed)
-
-
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        (sqlite3.SQLITE_READONLY, "it can be read only"),
-        (sqlite3.SQLITE_READONLY_DBMOVED, "it can be read only"),
-        (sqlite3.SQLITE_PERM, "it may not be opened"),
-        (sqlite3.SQLITE_CANTOPEN, "it cannot be opened"),
-        (sqlite3.SQLITE_FULL, "the disk is full"),
-        (sqlite3.SQLITE_IOERR_FSYNC, "the system cannot read or write it"),
-        (sqlite3.SQLITE_NOMEM, "SQLite has failed"),
-    ],
-)
-def test_each_error_has_its_words(code, said, path):
-    """What SQLite calls by a number is told in words."""
-    error = sqlite3.OperationalError("x")
-    error.sqlite_errorcode = code
-    told = _sqlite_file.File(path, "FULL", 1).error_of(error)
-    assert isinstance(told, StoreBroken)
-    assert said in str(told)
-
-
-async def test_a_file_that_may_not_be_written_is_left_as_it_is(path, monkeypatch):
-    """Where the system says so beforehand, nothing is tried, or put beside it."""
-    path.touch(0o400)
-    monkeypatch.setattr(os, "access", lambda name, how, **more: (name, how) != (path, os.W_OK))
-    error = await refused(path, StoreBroken)
-    assert error.problem == "it cannot be written; it was left as it is"
-    assert os.listdir(path.parent) == ["jobs.db"]
-
-
-async def test_a_file_that_can_be_read_only_is_told(path, monkeypatch):
-    """A store that cannot be written is refused when it is opened."""
-    path.touch()
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda name, **more: connect(name.replace("=rw", "=ro"), **more)
-    )
-    error = await refused(path, StoreBroken)
-    assert "it can be read only" in error.problem
-
-
-async def test_a_log_that_cannot_be_is_told(path, monkeypatch):
-    """Where SQLite does not keep a write-ahead log, the store is refused."""
-    value = _sqlite_file._value
-    monkeypatch.setattr(
-        _sqlite_file, "_value", lambda c, s: "delete" if "journal_mode" in s else value(c, s)
-    )
-    error = await refused(path, StoreBroken)
-    assert error.problem == "there is no write-ahead log, but 'delete' in its place"
-
-
-# --- formats --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kept", sorted(GOLDEN.glob("*.db")), ids=lambda path: path.stem)
-async def test_files_of_each_release_are_read(kept, path):
-    """The file of an earlier release is brought up to date, and has all that it had."""
-    shutil.copy(kept, path)
-    lines = (GOLDEN / f"{kept.stem}.jsonl").read_text(encoding="utf-8").splitlines()
-    due = [decoded(line) for line in lines]
-    async with SQLiteStore(path) as store:
-        async with store.follow() as feed:
-            found = [(await next_of(feed)).record for _ in due]
-        assert sorted(map(repr, found)) == sorted(map(repr, due))
-        await store.create(job_record())
-
-
-def schema(connection):
-    """Return what makes the tables and indexes of a file."""
-    return connection.execute("SELECT sql FROM sqlite_schema ORDER BY name").fetchall()
-
-
-@pytest.mark.parametrize("kept", sorted(GOLDEN.glob("*.db")), ids=lambda path: path.stem)
-def test_the_files_of_releases_stay_as_they_are(kept, path):
-    """The steps up to a release's format lead to the file that it has written.
-
-    Until the first release is out, whoever changes the first step makes its file anew, by
-    ``python tests/golden/make.py``; from then on, what is to be added is a step of its own.
-    """
-    shutil.copy(kept, path)
-    with plain(path) as old, closing(sqlite3.connect(":memory:")) as new:
-        (version,) = old.execute("PRAGMA user_version").fetchone()
-        for statement in itertools.chain(*_sqlite_file.MIGRATIONS[:version]):
-            new.execute(statement)
-        assert schema(old) == schema(new)
-
-
-def test_the_first_release_has_its_file():
-    """The file that later releases have to read is there."""
-    assert (GOLDEN / "0.1.0.db").is_file()
-
-
-async def test_a_file_is_brought_up_to_date(path, monkeypatch):
-    """Each step that a later release adds is done once, and what was kept stays."""
-    async with SQLiteStore(path) as store:
-        await moved(store, 2)
-        before = await store.load("j1")
-    later = (("ALTER TABLE job ADD COLUMN colour TEXT",), ("CREATE TABLE more (x)",))
-    monkeypatch.setattr(_sqlite_file, "MIGRATIONS", (*_sqlite_file.MIGRATIONS, *later))
-    for _ in range(2):
-        async with SQLiteStore(path) as store:
-            assert await store.load("j1") == before
-    with plain(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
-        assert connection.execute("SELECT colour FROM job").fetchall() == [(None,)]
-
-
-async def test_a_step_that_fails_changes_nothing(path, monkeypatch):
-    """A file is brought up to date as a whole, or left as it was."""
-    async with SQLiteStore(path) as store:
-        await moved(store, 2)
-    first = _sqlite_file.MIGRATIONS
-    later = ("CREATE TABLE more (x)", "CREATE TABLE job (x)")
-    monkeypatch.setattr(_sqlite_file, "MIGRATIONS", (*first, later))
-    error = await refused(path, StoreBroken)
-    assert "table job already exists" in error.problem
-    monkeypatch.setattr(_sqlite_file, "MIGRATIONS", first)
-    async with SQLiteStore(path) as store:
-        assert (await store.load("j1")).version == 2
-
-
-@pytest.mark.parametrize(
-    ("version", "faulty"),
-    [
-        ((3, 6, 23), False),
-        ((3, 7, 0), True),
-        ((3, 40, 1), True),
-        ((3, 44, 5), True),
-        ((3, 44, 6), False),
-        ((3, 45, 0), True),
-        ((3, 50, 6), True),
-        ((3, 50, 7), False),
-        ((3, 51, 2), True),
-        ((3, 51, 3), False),
-        ((3, 53, 0), False),
-    ],
-)
-def test_faulty_versions_are_known(version, faulty, monkeypatch, caplog):
-    """A SQLite that can damage files is named in the log, once in a process."""
-    assert _sqlite_file.is_faulty(version) is faulty
-    monkeypatch.setattr(_sqlite_file, "_warned", False)
-    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-    monkeypatch.setattr(sqlite3, "sqlite_version", ".".join(map(str, version)))
-    with caplog.at_level(logging.WARNING, "jobstate"):
-        _sqlite_file.warn_of_faults()
-        _sqlite_file.warn_of_faults()
-    said = [record.getMessage() for record in caplog.records]
-    assert [text.split(" can,")[0] for text in said] == (
-        [f"SQLite {sqlite3.sqlite_version}"] if faulty else []
-    )
-
-
 # --- closing --------------------------------------------------------------------------------
 
 
@@ -1178,6 +791,13 @@ async def main():
                 async with store.follow("j1") as feed:
                     print(await versions_of(feed, version), flush=True)
                 continue
+            if word == "fork":
+                child = os.fork()
+                if not child:
+                    os.close(1)
+                    signal.pause()
+                print(child, flush=True)
+                continue
             if word == "die":
                 _doorbell.Doorbell.ring = die
             if word == "race":
@@ -1202,12 +822,12 @@ class Other:
 
     def __init__(self, path):
         self._process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path)],
+            [sys.executable, "-W", "ignore", "-c", WRITER, str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.pid = self._process.pid
+        self.pid, self.child = self._process.pid, None
 
     def __enter__(self):
         assert self.hear() == "ready"
@@ -1217,6 +837,8 @@ class Other:
         if self._process.poll() is None and exc_info[0] is not None:
             self._process.kill()
         self._process.communicate()
+        if self.child is not None:
+            os.kill(self.child, signal.SIGKILL)
 
     def say(self, word, version):
         """Tell the process what to do."""
@@ -1241,13 +863,20 @@ async def test_another_process_is_followed(path):
         assert store.backstop_hits == 0
 
 
-async def test_a_writer_that_is_killed_before_it_rings_rings_all_the_same(path):
-    """Where a process dies between its commit and its ring, those who follow get what it wrote."""
+@pytest.mark.parametrize("with_child", [False, True])
+async def test_a_writer_that_is_killed_before_it_rings_rings_all_the_same(with_child, path):
+    """Where a process dies between its commit and its ring, those who follow get what it wrote.
+
+    So they do where it was forked: its child keeps no connection of it open.
+    """
     async with SQLiteStore(path, synchronous="NORMAL") as store:
         await store.create(job_record())
         for version in (1, 2):
             async with store.follow("j1", after=version) as feed:
                 with Other(path) as other:
+                    if with_child:
+                        other.say("fork", 0)
+                        other.child = int(other.hear())
                     other.say("die", version)
                     assert await versions_of(feed, version) == [version]
                 assert other._process.returncode == -signal.SIGKILL
@@ -1290,146 +919,3 @@ async def test_processes_that_come_first_at_one_time_make_one_store(path):
             each.__exit__(None, None, None)
 
     await anyio.to_thread.run_sync(open_all)
-
-
-# --- doorbells ------------------------------------------------------------------------------
-
-
-async def test_what_nobody_rang_for_is_found_and_counted(path, monkeypatch):
-    """Should a ring get lost, whoever follows looks for itself after a while, and counts that."""
-    monkeypatch.setattr(_doorbell, "BACKSTOP", 0.02)
-    monkeypatch.setattr(_doorbell.Doorbell, "ring", lambda bell: None)
-    async with SQLiteStore(path) as reader, SQLiteStore(path) as writer:
-        await writer.create(job_record())
-        async with reader.follow("j1") as feed:
-            await next_of(feed)
-            for version in range(1, 6):  # the first may come by chance
-                await writer.append(step(version), expected=version - 1)
-                assert await versions_of(feed, version) == [version]
-        assert reader.backstop_hits > 0
-
-
-async def test_what_is_written_as_a_stream_is_entered_comes_after_it(path):
-    """Nobody is told of more than was written when the stream was entered, or of less."""
-    async with SQLiteStore(path, synchronous="NORMAL") as store, SQLiteStore(path) as other:
-        await moved(store, 1)
-        for version in range(2, 30, 2):
-            await other.append(step(version), expected=version - 1)
-            async with store.follow("j1", after=None) as feed:
-                await other.append(step(version + 1), expected=version)
-                assert await versions_of(feed, version + 1) == [version + 1]
-
-
-async def test_many_changes_wake_everybody(path, monkeypatch):
-    """Where more has happened than anybody wants to tell apart, all who follow look."""
-    monkeypatch.setattr(_sqlite_rows, "PAGE", 2)
-    async with SQLiteStore(path, synchronous="NORMAL") as store, store.follow("j1") as feed:
-        async with anyio.create_task_group() as tasks:
-            for number in range(200):
-                tasks.start_soon(store.create, job_record(f"n{number}"))
-            await store.create(job_record())
-        assert (await next_of(feed)).record.id == "j1"
-        await store.append(step(1), expected=0)
-        assert await versions_of(feed, 1) == [1]
-        everything = partial(_sqlite_rows.moved_since, after=0)
-        assert await store._reader.ask(everything) == (202, None)
-
-
-@pytest.mark.parametrize("mode", [0o755, 0o701])
-async def test_bells_that_others_can_reach_are_refused(mode, path):
-    """A folder that is not this user's alone would let others in."""
-    bells = path.with_name("jobs.db-bells")
-    bells.mkdir()
-    bells.chmod(mode)
-    error = await refused(path, StoreBroken)
-    assert "is not this user's alone" in error.problem
-
-
-async def test_a_long_path_has_bells_too(tmp_path):
-    """Names of sockets are short, and those of folders may be long."""
-    folder = tmp_path / ("x" * 120)
-    folder.mkdir()
-    one, other = SQLiteStore(folder / "a.db"), SQLiteStore(folder / "a.db")
-    async with one, other, one.follow() as feed:
-        await other.create(job_record())
-        await next_of(feed)
-
-
-def test_where_folders_have_no_short_name_the_long_one_is_used(monkeypatch, tmp_path):
-    """On other systems than Linux, the folder goes by its name."""
-    monkeypatch.setattr(os.path, "isdir", lambda path: False)
-    with _doorbell._short_name(tmp_path) as name:
-        assert name == str(tmp_path)
-
-
-async def test_bells_that_cannot_be_leave_nothing(path, monkeypatch):
-    """Where the bell fails, so does opening, and nothing is left open."""
-
-    def fail(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "rename", fail)
-    error = await refused(path, StoreBroken)
-    assert error.problem == "No space left on device"
-
-
-def ring_of(folder, count):
-    """Return bells in a folder, and the events that each is rung."""
-    rung = [threading.Event() for _ in range(count)]
-    folder.mkdir(exist_ok=True)
-    bells = [_doorbell.Doorbell(folder, each.set, lambda: None) for each in rung]
-    for bell in bells:
-        bell.open()
-    return bells, rung
-
-
-def test_a_ring_reaches_all_others(tmp_path):
-    """Whoever came first or last, each bell rings at all the others, and not at itself."""
-    bells, rung = ring_of(tmp_path / "bells", 3)
-    for number, bell in enumerate(bells):
-        bell.ring()
-        others = [each for other, each in enumerate(rung) if other != number]
-        assert all(each.wait(10) for each in others)
-        assert not rung[number].is_set()
-        for each in rung:
-            each.clear()
-    for bell in bells[1:]:
-        bell.close()
-        assert rung[0].wait(10)
-    bells[0].close()
-
-
-def test_a_bell_that_is_full_has_rung(tmp_path):
-    """Whoever does not hear, because it is stopped, keeps nobody who rings."""
-    bells, _ = ring_of(tmp_path / "bells", 2)
-    heard = threading.Event()
-    with bells[1]._lock:  # its thread cannot go on
-        for _ in range(100_000):
-            bells[0].ring()
-            if heard.is_set():
-                break
-    for bell in bells:
-        bell.close()
-
-
-def test_a_bell_that_goes_as_it_is_found_is_passed_over(tmp_path, monkeypatch):
-    """A socket that is listed, and has gone when it is connected to, harms nobody."""
-    bells, _ = ring_of(tmp_path / "bells", 1)
-    listdir = os.listdir
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "listdir", lambda path: [*listdir(path), "gone"])
-        more, _ = ring_of(tmp_path / "bells", 1)
-    for bell in (*bells, *more):
-        bell.close()
-
-
-def test_a_ring_that_was_not_heard_is_no_harm(tmp_path):
-    """Somebody who goes without having heard the last ring has gone, and that is all."""
-    (bell,), (rung,) = ring_of(tmp_path / "bells", 1)
-    with _doorbell._short_name(tmp_path / "bells") as folder:
-        other = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        other.connect(f"{folder}/{bell._name}")
-    bell.ring()
-    other.close()
-    assert rung.wait(10)
-    bell.close()

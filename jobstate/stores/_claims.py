@@ -1,25 +1,20 @@
 """The right to run what is known by a name: a lock on a file, which ends with its process.
 
 Whoever has locked the file of a name has the name. The system takes the lock away with the last
-descriptor of the opened file, however the process ends; so no child may keep one: they are closed
-where a program is executed, and in a child that was merely forked.
+descriptor of the opened file, however the process ends; so no child may keep one (see `_forks`).
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from weakref import WeakSet
 
 from .._store_errors import AlreadyClaimed
-
-_lock = threading.RLock()
-"""Held while descriptors are opened and closed, and while the process forks."""
+from . import _forks
 
 
 class Claims:
@@ -36,8 +31,7 @@ class Claims:
         self._held: dict[str, int] = {}
         """The descriptor of each file that is locked."""
 
-        with _lock:
-            _all.add(self)
+        _forks.closed_in_children(self)
 
     def take(self, name: str) -> None:
         """Take a name, at once.
@@ -46,7 +40,7 @@ class Claims:
             AlreadyClaimed: another has it, or it was taken before.
             OSError: its file cannot be opened.
         """
-        with _lock:
+        with _forks.lock:
             self._check()
             if name in self._held:
                 raise AlreadyClaimed(self._store, name, here=True)
@@ -54,7 +48,7 @@ class Claims:
 
     def drop(self, name: str) -> None:
         """Give a name back, at once, if it was taken."""
-        with _lock:
+        with _forks.lock:
             lock = self._held.pop(name, None)
             if lock is not None:
                 path = self._path(name)
@@ -65,7 +59,7 @@ class Claims:
 
     def drop_all(self) -> None:
         """Give all names back, at once."""
-        with _lock:
+        with _forks.lock:
             for name in list(self._held):
                 self.drop(name)
 
@@ -102,15 +96,3 @@ def _is_at(lock: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(lock), os.lstat(path))
     except FileNotFoundError:
         return False
-
-
-_all: WeakSet[Claims] = WeakSet()
-
-
-def _forked() -> None:
-    for claims in _all:
-        claims.leave_to_parent()
-    _lock.release()
-
-
-os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_forked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .._store_errors import ForeignStore, NewerFormat, StoreBroken, StoreBusy
+from ._folder import make_private
 
 APPLICATION = 0x4A4F4253
 """Stands in the file's header ("JOBS"), so that nobody takes it for another program's."""
@@ -248,19 +248,6 @@ class File:
                         connection.execute(statement)
                 connection.execute(f"PRAGMA application_id={APPLICATION}")
                 connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
-
-
-def make_private(folder: Path) -> None:
-    """Have a folder that this user alone can look into.
-
-    Raises:
-        PermissionError: there is one that others can.
-    """
-    with suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-    found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise PermissionError(errno.EPERM, f"{folder} is not this user's alone")
 
 
 @contextmanager

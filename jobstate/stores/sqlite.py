@@ -7,6 +7,7 @@ process or another (see `_doorbell`), and reads on for itself (see `_feeds`).
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -39,6 +40,8 @@ from ._desk import Call, Desk
 from ._doorbell import Doorbell
 from ._feeds import Feeds, Page, StoreFeed
 from ._sqlite_file import File
+
+_log = logging.getLogger("jobstate")
 
 
 class SQLiteStore(Store):
@@ -86,9 +89,7 @@ class SQLiteStore(Store):
         self._looking = False
         self._backstop_hits = 0
         name, close = self._file.name, self._file.close
-        self._writer = Desk(
-            name, self._connect, self._write, close, self._left, self._file.shorten_log
-        )
+        self._writer = Desk(name, self._connect, self._write, close, self._left, self._tidy)
         self._reader = Desk(name, self._connect, self._serve, close, self._left)
 
     def __repr__(self) -> str:
@@ -255,10 +256,17 @@ class SQLiteStore(Store):
                 call.error = self._file.error_of(answer)
             else:
                 call.value = answer
-        cast(Doorbell, self._bell).ring()
+        try:
+            cast(Doorbell, self._bell).ring()
+        except Exception:  # what is written is, whoever hears of it: others look after a while
+            _log.exception("those who follow %s in other processes are not woken", self._file.name)
         self._rung()
         for call in alone:
             self._do(call, partial(call.work, connection))
+
+    def _tidy(self, connection: sqlite3.Connection) -> None:
+        cast(Doorbell, self._bell).mend()
+        self._file.shorten_log(connection)
 
     def _vacuum(self, connection: sqlite3.Connection) -> None:
         upkeep.vacuum(connection, self._file)
