@@ -61,6 +61,8 @@ ORDER = [
     "jobstate.stores.memory",
     "jobstate.stores._desk",
     "jobstate.stores._doorbell",
+    "jobstate.stores._sqlite_errors",
+    "jobstate.stores._sqlite_schema",
     "jobstate.stores._sqlite_file",
     "jobstate.stores._sqlite_rows",
     "jobstate.stores._sqlite_upkeep",

@@ -36,6 +36,7 @@ from jobstate.stores import (
     _doorbell,
     _sqlite_file,
     _sqlite_rows,
+    _sqlite_schema,
     _sqlite_upkeep,
     encoded,
 )
@@ -91,7 +92,7 @@ def test_where_there_is_no_posix_that_is_said(monkeypatch):
     assert caught.value.name == "fcntl"
 
 
-@pytest.mark.parametrize("wrong", ["", ":memory:"])
+@pytest.mark.parametrize("wrong", ["", ":memory:", "/", "jobs/", b"jobs.db"])
 def test_it_needs_a_file(wrong):
     """What names no file is refused, with a word on what does without one."""
     with pytest.raises(ValueError, match="MemoryStore"):
@@ -102,6 +103,13 @@ def test_how_safe_it_is_must_be_one_of_three(path):
     """A store that forgets what it has acknowledged is none."""
     with pytest.raises(ValueError, match="FULL, NORMAL or EXTRA, not 'OFF'"):
         SQLiteStore(path, synchronous="OFF")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), 2_000_001])
+def test_it_is_patient_for_a_time(wrong, path):
+    """What SQLite could not be told to wait is refused at once."""
+    with pytest.raises(ValueError, match="patience is seconds, from 0 to 2,000,000, not"):
+        SQLiteStore(path, patience=wrong)
 
 
 @pytest.mark.parametrize(("synchronous", "number"), [("FULL", 2), ("NORMAL", 1), ("EXTRA", 3)])
@@ -264,7 +272,7 @@ async def test_a_commit_that_fails_is_told_to_all_it_was_for(path, monkeypatch):
     async with SQLiteStore(path) as store:
         await store.create(job_record("first"))
         failing = [True]
-        begin = _sqlite_file.transaction
+        begin = _sqlite_schema.transaction
 
         @contextmanager
         def broken(connection):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import logging
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from jobstate import (
@@ -21,11 +27,13 @@ from jobstate import (
     StoreClosed,
 )
 from jobstate.stores import (
+    _sqlite_errors,
     _sqlite_file,
+    _sqlite_schema,
     decoded,
 )
 from jobstate.stores.sqlite import SQLiteStore
-from jobstate.testing._store_tools import job_record, moved, next_of, step
+from jobstate.testing._store_tools import job_record, moved, next_of, report, step
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_is_left_of_a_store")]
 GOLDEN = Path(__file__).parent / "golden"
@@ -63,6 +71,11 @@ def text_file(path):
     path.write_text("Dear diary, " * 100)
 
 
+def short_file(path):
+    """Make a file of one byte, which SQLite takes for an empty one."""
+    path.write_text("x")
+
+
 def other_database(path):
     """Make a database of another program."""
     with plain(path) as connection:
@@ -75,10 +88,41 @@ def marked_database(path):
         connection.execute("PRAGMA application_id=7")
 
 
+def killed(path, statements):
+    """Make what another program leaves that is killed after some statements."""
+    scene = path.with_name("scene")
+    scene.mkdir()
+    with plain(scene / "jobs.db") as connection:
+        for statement in statements:
+            connection.execute(statement)
+        for each in scene.glob("jobs.db*"):
+            shutil.copy(each, path.parent)
+    shutil.rmtree(scene)
+
+
+def database_with_a_log(path):
+    """Make a database of another program that was killed, and has left a log."""
+    checkpoint = "PRAGMA wal_checkpoint"
+    first, second = "CREATE TABLE t (x)", "CREATE TABLE u (x)"
+    killed(path, ["PRAGMA journal_mode=WAL", first, checkpoint, second])
+    assert path.with_name("jobs.db-wal").stat().st_size
+
+
+def database_with_a_journal(path):
+    """Make a database of another program that was killed while it wrote."""
+    many = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 200)"
+    fill = f"{many} INSERT INTO t SELECT zeroblob(3000) FROM n"
+    killed(path, ["CREATE TABLE t (x)", "PRAGMA cache_size=1", "BEGIN", fill])
+    assert path.with_name("jobs.db-journal").stat().st_size
+
+
 @pytest.mark.parametrize(
     ("make", "found"),
     [
         (text_file, "a file that is no SQLite database"),
+        (short_file, "a file that is no SQLite database"),
+        (database_with_a_log, "a database of another program"),
+        (database_with_a_journal, "a database of another program"),
         (other_database, "a database of another program"),
         (marked_database, "a database of another program"),
     ],
@@ -90,20 +134,56 @@ async def test_what_is_no_store_is_left_as_it_is(make, found, path):
     error = await refused(path, ForeignStore)
     assert (error.store, error.found) == (str(path), found)
     assert snapshot(path.parent) == before
-    assert [each.name for each in path.parent.iterdir()] == ["jobs.db"]
+    assert not path.with_name("jobs.db-bells").exists()
 
 
 async def test_a_later_format_is_left_as_it_is(path):
     """The file of a later release is refused, and not a byte of it is changed."""
     async with SQLiteStore(path) as store:
         await moved(store, 1)
+    version, checkpoint = "PRAGMA user_version=99", "PRAGMA wal_checkpoint"
     with plain(path) as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")
-        connection.execute("PRAGMA user_version=99")
-    before = path.read_bytes()
-    error = await refused(path, NewerFormat)
+        for statement in (version, checkpoint, "CREATE TABLE more (x)"):
+            connection.execute(statement)
+        later = path.with_name("later.db")
+        for part in ("", "-wal"):
+            shutil.copy(f"{path}{part}", f"{later}{part}")
+    before = snapshot(path.parent)
+    error = await refused(later, NewerFormat)
     assert (error.found, error.known) == (99, 1)
-    assert path.read_bytes() == before
+    assert snapshot(path.parent) == before
+
+
+async def test_what_a_log_alone_tells_is_told_too(path):
+    """What has not come into the file yet is read, and counts."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 1)
+    later = path.with_name("later.db")
+    with plain(path) as connection:
+        connection.execute("PRAGMA user_version=99")
+        for part in ("", "-wal"):
+            shutil.copy(f"{path}{part}", f"{later}{part}")
+    assert (await refused(later, NewerFormat)).found == 99
+
+
+LOCKED = """
+import sqlite3, sys
+try:
+    sqlite3.connect(sys.argv[1], timeout=0).execute("SELECT * FROM sqlite_schema").fetchall()
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+async def test_looking_at_a_file_takes_no_lock_from_it(path):
+    """What else in this process has locked the file has it locked still."""
+    other_database(path)
+    with plain(path) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        await refused(path, ForeignStore)
+        command = [sys.executable, "-c", LOCKED, str(path)]
+        said = await anyio.to_thread.run_sync(partial(subprocess.check_output, command, text=True))
+    assert said == "database is locked\n"
 
 
 async def test_a_folder_is_no_store(path):
@@ -120,16 +200,80 @@ async def test_a_missing_folder_is_told(path):
     assert isinstance(error.__cause__, FileNotFoundError)
 
 
-async def test_an_empty_file_becomes_a_store(path):
-    """A process that died as it made the file leaves an empty one, which the next makes a store."""
-    path.touch(0o600)
+@pytest.mark.parametrize("beside", ["jobs.db-journal", "jobs.db-wal", "jobs.db-bells"])
+async def test_an_empty_file_becomes_a_store(beside, path):
+    """A process that died as it made the file leaves an empty one, which the next makes a store.
+
+    It is for its user alone then, whoever could read it before.
+    """
+    path.touch()
+    path.chmod(0o644)
+    if beside == "jobs.db-bells":
+        path.with_name(beside).mkdir(0o700)
+    else:
+        path.with_name(beside).touch()
+    async with SQLiteStore(path) as store:
+        await moved(store, 1)
+        for each in path.parent.glob("jobs.db*"):
+            assert not each.stat().st_mode & 0o077
+
+
+async def test_an_empty_file_of_another_user_becomes_a_store(path, monkeypatch):
+    """Where it cannot be kept from others, it is a store all the same."""
+
+    def fail(path, mode):
+        raise PermissionError(1, "Operation not permitted")
+
+    path.touch(0o644)
+    monkeypatch.setattr(os, "chmod", fail)
     async with SQLiteStore(path) as store:
         await moved(store, 1)
 
 
+async def test_a_store_that_others_can_read_is_told_of(path, caplog):
+    """Its jobs may be for other eyes by intent: that is left, and said once."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 1)
+    path.chmod(0o640)
+    async with SQLiteStore(path) as store:
+        await store.append(step(2), expected=1)
+        await store.load("j1")
+    said = [record.getMessage() for record in caplog.records if "SQLite" not in record.msg]
+    assert said == [f"store {path} can be read or written by others than its user"]
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("how", ["is empty", "has gone"])
+async def test_a_log_without_its_file_is_left_as_it_is(how, path):
+    """What a killed process has acknowledged is in its log: nobody makes a new store beside it."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 1)
+        log = path.with_name("jobs.db-wal").read_bytes()
+    path.unlink()
+    if how == "is empty":
+        path.touch()
+    path.with_name("jobs.db-wal").write_bytes(log)
+    before = snapshot(path.parent)
+    assert (await refused(path, StoreBroken)).problem == f"its log is there, but the file {how}"
+    assert snapshot(path.parent) == before
+
+
+async def test_a_file_of_two_names_is_refused(path):
+    """Whoever opened it by the other name would write to another log, and know nothing of ours."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 1)
+    os.link(path, path.with_name("other.db"))
+    for name in ("jobs.db", "other.db"):
+        error = await refused(path.with_name(name), StoreBroken)
+        assert "it has several names (hard links)" in error.problem
+    path.with_name("other.db").unlink()
+    async with SQLiteStore(path) as store:
+        await store.append(step(2), expected=1)
+
+
 def test_a_file_that_becomes_a_store_as_it_is_looked_at_is_none_of_others(path, monkeypatch):
     """What is found out about a file is true of one moment, whoever makes it a store meanwhile."""
-    value, looked = _sqlite_file._value, []
+    value, looked = _sqlite_schema.value_of, []
 
     def slow(connection, statement):
         found = value(connection, statement)
@@ -139,7 +283,7 @@ def test_a_file_that_becomes_a_store_as_it_is_looked_at_is_none_of_others(path, 
                 _sqlite_file.File(path, "FULL", 0.01).open().close()
         return found
 
-    monkeypatch.setattr(_sqlite_file, "_value", slow)
+    monkeypatch.setattr(_sqlite_schema, "value_of", slow)
     _sqlite_file.File(path, "FULL", 5).open().close()
     assert looked == ["PRAGMA application_id"]
 
@@ -248,6 +392,79 @@ async def test_a_file_that_has_gone_is_told(path):
                 await next_of(feed)
 
 
+@pytest.mark.parametrize(("part", "name"), [("-wal", "its log"), ("-shm", "the index of its log")])
+async def test_a_log_that_has_gone_is_told(part, name, path):
+    """Nothing is acknowledged that is written to a log, or by locks, that nobody else will find."""
+    beside, store = path.with_name(f"jobs.db{part}"), SQLiteStore(path)
+    await moved(store, 1)  # by the thread that writes; the other has yet to open the file
+    beside.rename(path.with_name("elsewhere"))
+    for call in (lambda: store.load("j1"), lambda: store.append(step(2), expected=1)):
+        with pytest.raises(StoreBroken, match=f"{name} has gone; nothing was written"):
+            await call()
+    assert not beside.exists()
+    beside.touch()
+    with pytest.raises(StoreBroken, match=f"{name} was replaced by another"):
+        await store.append(step(2), expected=1)
+    path.with_name("elsewhere").rename(beside)
+    await store.append(step(2), expected=1)
+    assert (await store.load("j1")).version == 2
+    await store.aclose()
+
+
+async def test_who_opens_for_too_long_is_told_of(path):
+    """Where another takes its time to open the file, a store waits no longer than it is patient."""
+    async with SQLiteStore(path) as store:
+        await moved(store, 1)
+    with plain(path.with_name("jobs.db-bells") / ".open") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert (await refused(path, StoreBusy)).seconds == 0.01
+    async with SQLiteStore(path) as store:
+        await store.append(step(2), expected=1)
+
+
+def test_a_child_keeps_no_lock(path, monkeypatch):
+    """What is locked as the process forks is free again once this process is done with it."""
+    file, flock, copies = _sqlite_file.File(path, "FULL", 1), fcntl.flock, []
+    file.bells.mkdir(0o700)
+
+    def forking(lock, how):
+        flock(lock, how)
+        copies.append(os.dup(lock))
+
+    monkeypatch.setattr(fcntl, "flock", forking)
+    with file.lock("log"):
+        monkeypatch.undo()
+        with pytest.raises(BlockingIOError), file.lock("log"):
+            pass  # pragma: no cover
+    with file.lock("log"):
+        pass
+    os.close(copies[0])
+
+
+async def test_a_log_that_another_has_shortened_is_due_sooner(path, monkeypatch):
+    """However long the log was while somebody read for long, it is not let grow as long again."""
+    monkeypatch.setattr(_sqlite_file, "_LONG_LOG", 50_000)
+    log = path.with_name("jobs.db-wal")
+    async with SQLiteStore(path, synchronous="NORMAL") as store:
+        await store.create(job_record())
+        with plain(path) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM job").fetchall()
+            async with anyio.create_task_group() as tasks:  # so that it is tried a few times only
+                for number in range(50):
+                    job = job_record(f"n{number}", data="x" * 9000)
+                    tasks.start_soon(store.create, job)
+            assert log.stat().st_size > 400_000
+            await store.report(report(0, 5.0))
+            reader.execute("ROLLBACK")
+            reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        sizes = []
+        for version in range(1, 51):
+            await store.append(step(version, result="x" * 9000), expected=version - 1)
+            sizes.append(log.stat().st_size)
+    assert max(sizes) < 200_000
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -257,6 +474,8 @@ async def test_a_file_that_has_gone_is_told(path):
         (sqlite3.SQLITE_CANTOPEN, "it cannot be opened"),
         (sqlite3.SQLITE_FULL, "the disk is full"),
         (sqlite3.SQLITE_IOERR_FSYNC, "the system cannot read or write it"),
+        (sqlite3.SQLITE_IOERR_WRITE, "as where the disk is full"),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, "as where the disk is full"),
         (sqlite3.SQLITE_NOMEM, "SQLite has failed"),
     ],
 )
@@ -283,7 +502,9 @@ async def test_a_file_that_can_be_read_only_is_told(path, monkeypatch):
     path.touch()
     connect = sqlite3.connect
     monkeypatch.setattr(
-        sqlite3, "connect", lambda name, **more: connect(name.replace("=rw", "=ro"), **more)
+        sqlite3,
+        "connect",
+        lambda name, **more: connect(name.replace("jobs.db?mode=rw", "jobs.db?mode=ro"), **more),
     )
     error = await refused(path, StoreBroken)
     assert "it can be read only" in error.problem
@@ -291,9 +512,9 @@ async def test_a_file_that_can_be_read_only_is_told(path, monkeypatch):
 
 async def test_a_log_that_cannot_be_is_told(path, monkeypatch):
     """Where SQLite does not keep a write-ahead log, the store is refused."""
-    value = _sqlite_file._value
+    value = _sqlite_schema.value_of
     monkeypatch.setattr(
-        _sqlite_file, "_value", lambda c, s: "delete" if "journal_mode" in s else value(c, s)
+        _sqlite_file, "value_of", lambda c, s: "delete" if "journal_mode" in s else value(c, s)
     )
     error = await refused(path, StoreBroken)
     assert error.problem == "there is no write-ahead log, but 'delete' in its place"
@@ -330,7 +551,7 @@ def test_the_files_of_releases_stay_as_they_are(kept, path):
     shutil.copy(kept, path)
     with plain(path) as old, closing(sqlite3.connect(":memory:")) as new:
         (version,) = old.execute("PRAGMA user_version").fetchone()
-        for statement in itertools.chain(*_sqlite_file.MIGRATIONS[:version]):
+        for statement in itertools.chain(*_sqlite_schema.MIGRATIONS[:version]):
             new.execute(statement)
         assert schema(old) == schema(new)
 
@@ -346,7 +567,7 @@ async def test_a_file_is_brought_up_to_date(path, monkeypatch):
         await moved(store, 2)
         before = await store.load("j1")
     later = (("ALTER TABLE job ADD COLUMN colour TEXT",), ("CREATE TABLE more (x)",))
-    monkeypatch.setattr(_sqlite_file, "MIGRATIONS", (*_sqlite_file.MIGRATIONS, *later))
+    monkeypatch.setattr(_sqlite_schema, "MIGRATIONS", (*_sqlite_schema.MIGRATIONS, *later))
     for _ in range(2):
         async with SQLiteStore(path) as store:
             assert await store.load("j1") == before
@@ -359,12 +580,12 @@ async def test_a_step_that_fails_changes_nothing(path, monkeypatch):
     """A file is brought up to date as a whole, or left as it was."""
     async with SQLiteStore(path) as store:
         await moved(store, 2)
-    first = _sqlite_file.MIGRATIONS
+    first = _sqlite_schema.MIGRATIONS
     later = ("CREATE TABLE more (x)", "CREATE TABLE job (x)")
-    monkeypatch.setattr(_sqlite_file, "MIGRATIONS", (*first, later))
+    monkeypatch.setattr(_sqlite_schema, "MIGRATIONS", (*first, later))
     error = await refused(path, StoreBroken)
     assert "table job already exists" in error.problem
-    monkeypatch.setattr(_sqlite_file, "MIGRATIONS", first)
+    monkeypatch.setattr(_sqlite_schema, "MIGRATIONS", first)
     async with SQLiteStore(path) as store:
         assert (await store.load("j1")).version == 2
 
@@ -387,13 +608,13 @@ async def test_a_step_that_fails_changes_nothing(path, monkeypatch):
 )
 def test_faulty_versions_are_known(version, faulty, monkeypatch, caplog):
     """A SQLite that can damage files is named in the log, once in a process."""
-    assert _sqlite_file.is_faulty(version) is faulty
-    monkeypatch.setattr(_sqlite_file, "_warned", False)
+    assert _sqlite_errors.is_faulty(version) is faulty
+    monkeypatch.setattr(_sqlite_errors, "_warned", False)
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
     monkeypatch.setattr(sqlite3, "sqlite_version", ".".join(map(str, version)))
     with caplog.at_level(logging.WARNING, "jobstate"):
-        _sqlite_file.warn_of_faults()
-        _sqlite_file.warn_of_faults()
+        _sqlite_errors.warn_of_faults()
+        _sqlite_errors.warn_of_faults()
     said = [record.getMessage() for record in caplog.records]
     assert [text.split(" can,")[0] for text in said] == (
         [f"SQLite {sqlite3.sqlite_version}"] if faulty else []

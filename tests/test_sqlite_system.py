@@ -58,7 +58,8 @@ def test_a_new_store_in_a_folder_that_can_be_read_only_is_told(folder):
 
 def test_a_file_that_may_not_grow_is_told(folder):
     """What does not fit is refused, what was acknowledged is there, and later it goes on."""
-    refused = "StoreBroken store jobs.db: the system cannot read or write it (disk I/O error)"
+    problem = "the system cannot write it, as where the disk is full (disk I/O error)"
+    refused = f"StoreBroken store jobs.db: {problem}"
     assert told("too large a file", folder) == [refused, refused, "done"]
 
 

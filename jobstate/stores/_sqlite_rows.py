@@ -15,7 +15,7 @@ from .._run_errors import DuplicateJob, JobNotFound
 from .._store_errors import CorruptRecord, StaleVersion
 from .._stored import Entry, JobRecord, Kept, StoredJob
 from ._feeds import Page
-from ._sqlite_file import transaction
+from ._sqlite_schema import transaction
 
 _V = TypeVar("_V")
 PAGE = 64

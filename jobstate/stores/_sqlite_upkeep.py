@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 
 from .._store_errors import StoreBusy
@@ -58,7 +57,7 @@ def vacuum(connection: sqlite3.Connection, file: File) -> None:
     """
     connection.execute("VACUUM")  # into the log: the file gets smaller when that is brought in
     try:
-        with file.lock("log", fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with file.lock("log"):
             busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except BlockingIOError:
         busy = True

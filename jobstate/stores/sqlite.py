@@ -41,6 +41,9 @@ from ._doorbell import Doorbell
 from ._feeds import Feeds, Page, StoreFeed
 from ._sqlite_file import File
 
+_LONGEST = 2_000_000
+"""Seconds that SQLite can be told to wait."""
+
 _log = logging.getLogger("jobstate")
 
 
@@ -53,15 +56,17 @@ class SQLiteStore(Store):
     It needs a POSIX system: elsewhere, importing it raises ``ImportError``.
 
     Args:
-        path: of the file. What is there already and no store is left as it is.
+        path: of the file. What is there already and no store is left as it is, but that SQLite may
+            bring into it what a process that was killed has left in its log.
         synchronous: with ``"FULL"``, what was acknowledged survives a power cut; with ``"NORMAL"``,
             it survives the end of the process in whatever way, and a power cut may cost the last
             commits; ``"EXTRA"`` is as FULL on file systems that forget new files.
-        patience: seconds to wait while another program has the file locked.
+        patience: seconds to wait while another program has the file locked, from 0 to 2,000,000.
         create: whether the file is made where there is none; else that is `StoreBroken`.
 
     Raises:
-        ValueError: *synchronous* is none of these, or *path* names no file.
+        ValueError: *synchronous* is none of these, *patience* is not so long, or *path* names no
+            file, as text.
     """
 
     def __init__(
@@ -74,8 +79,10 @@ class SQLiteStore(Store):
     ) -> None:
         if synchronous not in ("FULL", "NORMAL", "EXTRA"):
             raise ValueError(f"synchronous is FULL, NORMAL or EXTRA, not {synchronous!r}")
+        if not 0 <= patience <= _LONGEST:
+            raise ValueError(f"patience is seconds, from 0 to {_LONGEST:,}, not {patience!r}")
         where = os.fspath(path)
-        if where in ("", ":memory:"):
+        if where == ":memory:" or not (isinstance(where, str) and os.path.basename(where)):
             raise ValueError(f"{where!r} names no file; MemoryStore keeps jobs in memory")
         self._file = File(Path(os.path.realpath(where)), synchronous, patience, create=create)
         self._feeds = Feeds(self._page, self._newest)
