@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import importlib
 import os
@@ -32,7 +31,6 @@ from jobstate import (
 )
 from jobstate.stores import (
     _claims,
-    _desk,
     _doorbell,
     _sqlite_file,
     _sqlite_rows,
@@ -563,7 +561,7 @@ async def test_who_follows_a_job_that_is_gone_before_he_could_look_is_woken(path
 
                 tasks.start_soon(wait)
                 await anyio.wait_all_tasks_blocked()
-                other._reader.tell(lambda connection: go_on.wait(10))
+                other._reader.tell(lambda connection: go_on.wait(10), bool)
                 try:
                     await store.append(step(1, "END", final=True), expected=0)
                     assert await store.prune(ended_before=100.0) == 1
@@ -693,19 +691,6 @@ async def test_what_was_asked_before_is_committed(path):
         assert len(await store.unfinished()) == 50
 
 
-async def test_it_is_not_for_both_sides_of_a_fork(path):
-    """In a process that was forked from its own, a store says so, and can be closed at once."""
-    async with SQLiteStore(path) as store:
-        await moved(store, 1)
-        for desk in (store._reader, store._writer):
-            desk._pid -= 1
-        with pytest.raises(StoreBroken, match="forked from"):
-            await store.load("j1")
-        await store._reader.closed()
-        for desk in (store._reader, store._writer):
-            desk._pid += 1
-
-
 def test_it_serves_every_event_loop_of_its_process(path):
     """One store may be used in several threads with event loops of their own."""
     store = SQLiteStore(path)
@@ -716,65 +701,6 @@ def test_it_serves_every_event_loop_of_its_process(path):
         await store.aclose()
 
     anyio.run(use)
-
-
-def test_a_loop_that_ends_before_its_answer_harms_nobody(path):
-    """An answer for an event loop that has ended is dropped."""
-
-    async def ask():
-        desk = _desk.Call(lambda owned: None, None)
-        desk.waiter = _desk.waiter(asyncio.get_running_loop())
-        return desk
-
-    _desk.answer([asyncio.run(ask())])
-
-
-async def test_an_error_of_the_serving_itself_is_told(path, monkeypatch):
-    """What nobody has thought of is told to those who wait, and the thread goes on."""
-    async with SQLiteStore(path) as store:
-        await store.create(job_record())
-
-        def fail(connection, works):
-            raise MemoryError("no room")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(_sqlite_rows, "write_all", fail)
-            with pytest.raises(StoreBroken, match="MemoryError: no room") as caught:
-                await store.append(step(1), expected=0)
-            assert isinstance(caught.value.__cause__, MemoryError)
-        await store.append(step(1), expected=0)
-
-
-async def test_whoever_waits_for_what_cannot_be_opened_is_told():
-    """A desk that is closed while it is opened in vain tells so to those who wait."""
-    go_on, told = threading.Event(), []
-
-    def connect():
-        go_on.wait(10)
-        raise StoreBroken("x", "it is not there")
-
-    desk = _desk.Desk("x", connect, lambda *_: None, lambda _: None, lambda: None)
-
-    async def ask():
-        with pytest.raises(StoreBroken, match="it is not there"):
-            await desk.ask(bool)
-        told.append(True)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(ask)
-        await anyio.wait_all_tasks_blocked()
-        desk.close()
-        go_on.set()
-        await desk.closed()
-    assert told == [True]
-
-
-async def test_no_more_than_so_many_are_committed_at_once(path, monkeypatch):
-    """A group has a limit, so that nobody waits for all that others think of meanwhile."""
-    monkeypatch.setattr(_desk, "_MOST", 3)
-    async with SQLiteStore(path) as store, anyio.create_task_group() as tasks:
-        for number in range(20):
-            tasks.start_soon(store.create, job_record(f"n{number}"))
 
 
 # --- other processes ------------------------------------------------------------------------

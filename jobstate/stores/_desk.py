@@ -27,16 +27,50 @@ _MOST = 512
 
 
 class Call:
-    """Something that a desk is asked to do, and what has come of it."""
+    """Something that a desk is asked to do, and what has come of it.
 
-    __slots__ = ("error", "home", "value", "waiter", "work")
+    Args:
+        work: what it is.
+        waiter: who waits for it, in the event loop that runs here; or nobody does.
+        failed: called in some thread where nobody waits for it, and it was not done.
+    """
 
-    def __init__(self, work: Callable[[Any], Any], waiter: Waiter | None) -> None:
+    __slots__ = ("error", "failed", "home", "value", "waiter", "work")
+
+    def __init__(
+        self,
+        work: Callable[[Any], Any],
+        waiter: Waiter | None,
+        failed: Callable[[], object] = bool,
+    ) -> None:
         self.work = work
-        self.home = home()
-        self.waiter = waiter
+        self.home = home() if waiter is not None else None
+        self.waiter, self.failed = waiter, failed
         self.value: Any = None
         self.error: Exception | None = None
+
+
+class Process:
+    """The process in which some desks have their threads, which no child of it has."""
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+
+    @property
+    def is_another(self) -> bool:
+        """Whether they are in the process that this one was forked from."""
+        return self._pid is not None and self._pid != os.getpid()
+
+    def enter(self, name: str) -> None:
+        """Have them in this process, from the first one on; *name* is what errors call the store.
+
+        Raises:
+            StoreBroken: they are in another.
+        """
+        if self.is_another:
+            problem = f"it belongs to process {self._pid}, which this one was forked from"
+            raise StoreBroken(name, problem)
+        self._pid = os.getpid()
 
 
 class Desk(Generic[_C]):
@@ -44,6 +78,7 @@ class Desk(Generic[_C]):
 
     Args:
         name: what errors call the store.
+        process: where it is, with other desks of the store.
         connect: returns what the thread owns; called in the thread, as is all that follows. What it
             raises is raised by the calls that wait, and the next call tries again.
         serve: does what some calls ask for, and leaves in each what came of it.
@@ -55,13 +90,14 @@ class Desk(Generic[_C]):
     def __init__(
         self,
         name: str,
+        process: Process,
         connect: Callable[[], _C],
         serve: Callable[[_C, list[Call]], None],
         disconnect: Callable[[_C], None],
         ended: Callable[[], None],
         rest: Callable[[_C], None] | None = None,
     ) -> None:
-        self._name = name
+        self._name, self._process = name, process
         self._connect, self._serve = connect, serve
         self._disconnect, self._ended, self._rest = disconnect, ended, rest
         self._lock = threading.Lock()
@@ -72,8 +108,6 @@ class Desk(Generic[_C]):
         self._at_end: list[Call] = []
         """Who waits for the thread to end."""
 
-        self._pid = os.getpid()
-
     async def ask(self, work: Callable[[Any], _V]) -> _V:
         """Have the thread do some work, and return or raise what it does.
 
@@ -81,6 +115,7 @@ class Desk(Generic[_C]):
 
         Raises:
             StoreClosed: the desk was closed before.
+            StoreBroken: there can be no thread, or it is in another process.
         """
         done = waiter(running_loop())
         call = Call(work, done)
@@ -91,10 +126,12 @@ class Desk(Generic[_C]):
         value: _V = call.value
         return value
 
-    def tell(self, work: Callable[[Any], object]) -> None:
-        """Have the thread do some work, if it still does any; from any thread."""
-        with suppress(StoreClosed):
-            self._put(Call(work, None))
+    def tell(self, work: Callable[[Any], object], failed: Callable[[], object]) -> None:
+        """Have the thread do some work, or *failed* called where it cannot; from any thread."""
+        try:
+            self._put(Call(work, None, failed))
+        except (StoreClosed, StoreBroken):
+            failed()
 
     def close(self) -> None:
         """Take no more calls, and end the thread once all before are done; from any thread."""
@@ -106,7 +143,7 @@ class Desk(Generic[_C]):
 
     async def closed(self) -> None:
         """Return once the thread has ended, after `close`; at once if it has."""
-        if self._pid != os.getpid():
+        if self._process.is_another:
             return
         end = waiter(running_loop())
         with self._lock:
@@ -122,13 +159,15 @@ class Desk(Generic[_C]):
         with self._lock:
             if self._closed:
                 raise StoreClosed(self._name)
-            if self._pid != os.getpid():
-                problem = f"it belongs to process {self._pid}, which this one was forked from"
-                raise StoreBroken(self._name, problem)
-            self._calls.put(call)
+            self._process.enter(self._name)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError as error:  # the system has no more
+                    self._thread = None
+                    raise StoreBroken(self._name, str(error)) from error
+            self._calls.put(call)
 
     # --- in the thread ---
 
@@ -195,11 +234,13 @@ def _again(error: Exception, name: str) -> Exception:
 
 
 def answer(calls: Iterable[Call]) -> None:
-    """Wake those who wait for calls: one message for each event loop."""
+    """Tell those who wait for calls, by one message for each event loop, and those who do not."""
     waiting: dict[object, list[Waiter]] = defaultdict(list)
     for call in calls:
         if call.waiter is not None:
             waiting[call.home].append(call.waiter)
+        elif call.error is not None:
+            call.failed()
     for place, waiters in waiting.items():
         with suppress(RuntimeError):  # the event loop has ended
             call_soon(place, partial(_wake, waiters))

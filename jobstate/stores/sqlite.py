@@ -36,7 +36,7 @@ from . import _sqlite_rows as rows
 from . import _sqlite_upkeep as upkeep
 from ._asked import check_prune, names_of
 from ._claims import Claims
-from ._desk import Call, Desk
+from ._desk import Call, Desk, Process
 from ._doorbell import Doorbell
 from ._feeds import Feeds, Page, StoreFeed
 from ._sqlite_file import File
@@ -95,9 +95,10 @@ class SQLiteStore(Store):
 
         self._looking = False
         self._backstop_hits = 0
-        name, close = self._file.name, self._file.close
-        self._writer = Desk(name, self._connect, self._write, close, self._left, self._tidy)
-        self._reader = Desk(name, self._connect, self._serve, close, self._left)
+        name, process, close = self._file.name, Process(), self._file.close
+        connect, left = self._connect, self._left
+        self._writer = Desk(name, process, connect, self._write, close, left, self._tidy)
+        self._reader = Desk(name, process, connect, self._serve, close, left)
 
     def __repr__(self) -> str:
         return f"<SQLiteStore {self._file.name}>"
@@ -281,8 +282,6 @@ class SQLiteStore(Store):
     def _serve(self, connection: sqlite3.Connection, calls: list[Call]) -> None:
         for call in calls:
             self._do(call, partial(rows.at_one_moment, connection, call.work))
-            if call.error is not None and call.waiter is None:
-                self._lost()
 
     def _do(self, call: Call, work: Callable[[], Any]) -> None:
         try:
@@ -302,7 +301,7 @@ class SQLiteStore(Store):
                     self._heard = None
                 return
             self._looking = True
-        self._reader.tell(partial(self._look, silent=silent))
+        self._reader.tell(partial(self._look, silent=silent), self._lost)
 
     def _look(self, connection: sqlite3.Connection, silent: bool) -> None:
         """Wake those who follow what has moved."""
