@@ -59,11 +59,11 @@ _left_behind: tuple[object, ...] = ()
 
 def _trio_token() -> object:
     """Return the token of the Trio run that this code is in, or ``None``."""
-    trio = sys.modules.get("trio")
-    if trio is None:
+    lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
+    if lowlevel is None:  # or another thread has yet to import it all
         return None
     try:
-        return trio.lowlevel.current_trio_token()
+        return lowlevel.current_trio_token()
     except RuntimeError:
         return None
 

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -914,3 +915,10 @@ def test_where_no_loop_runs_nothing_can_be_called():
     """Whoever asks for that is told, and where it was."""
     with pytest.raises(RuntimeError, match="where no event loop runs, nothing can be called"):
         call_soon(home(), print)
+
+
+def test_trio_may_be_imported_in_another_thread_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as Trio is there by halves, no code runs in it, and a thread is a home."""
+    monkeypatch.setitem(sys.modules, "trio", ModuleType("trio"))
+    assert "no event loop runs" in describe(home())
+    assert task() is None

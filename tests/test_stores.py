@@ -596,6 +596,30 @@ async def test_a_stream_is_woken_from_other_threads():
         assert woken.is_set()
 
 
+async def test_a_busy_loop_is_told_once(monkeypatch):
+    """However much is written while an event loop is busy, a stream has one callback in it."""
+    told, call_soon = [], _feeds.call_soon
+
+    def counted(place, callback):
+        told.append(place)
+        call_soon(place, callback)
+
+    monkeypatch.setattr(_feeds, "call_soon", counted)
+    async with MemoryStore() as store:
+        await store.create(job_record())
+        async with store.follow("j1") as feed:
+            await next_of(feed)
+            for version in (1, 2):
+                writer = threading.Thread(target=lambda: [feed.wake() for _ in range(100)])
+                writer.start()
+                writer.join()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(versions_of, feed, version)
+                    await anyio.wait_all_tasks_blocked()
+                    assert len(told) == version
+                    await store.append(step(version), expected=version - 1)
+
+
 def test_a_stream_of_an_ended_loop_is_passed_over(anyio_backend):
     """Whose event loop has ended without leaving the block is told nothing, and harms nobody."""
     feeds = _feeds.Feeds(lambda job_id, after: None, lambda: None)

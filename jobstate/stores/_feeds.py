@@ -52,6 +52,9 @@ class StoreFeed:
         """There may be more than was read."""
 
         self._home: object = None
+        self._waking = False
+        """Whether its event loop has yet to hear that there is more."""
+
         self._busy = False
         self._waiter: Waiter | None = None
 
@@ -129,12 +132,14 @@ class StoreFeed:
         """Have the stream look again; called in any thread."""
         if home() is self._home:
             self.wake_here()
-        else:
+        elif not self._waking:  # or a loop that is busy would be told once for each commit
+            self._waking = True
             with suppress(RuntimeError):  # its loop has ended
                 call_soon(self._home, self.wake_here)
 
     def wake_here(self) -> None:
         """Have the stream look again; called in its event loop."""
+        self._waking = False  # before: who comes now, and is told so, is not forgotten
         self._unread = True
         if self._waiter is not None:
             self._waiter.wake()
