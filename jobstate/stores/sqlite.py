@@ -219,7 +219,7 @@ class SQLiteStore(Store):
         self._reader.close()
 
     async def _page(self, job_id: str | None, after: int) -> Page:
-        return await self._reader.ask(partial(rows.page, job_id=job_id, after=after))
+        return await self._reader.ask(partial(self._read, job_id=job_id, after=after))
 
     async def _newest(self) -> int:
         return await self._reader.ask(rows.position_of)
@@ -282,6 +282,11 @@ class SQLiteStore(Store):
     def _serve(self, connection: sqlite3.Connection, calls: list[Call]) -> None:
         for call in calls:
             self._do(call, partial(rows.at_one_moment, connection, call.work))
+
+    def _read(self, connection: sqlite3.Connection, job_id: str | None, after: int) -> Page:
+        if self._heard is None:  # or what is missed first would not be known for missed
+            self._heard = rows.position_of(connection)
+        return rows.page(connection, job_id, after)
 
     def _do(self, call: Call, work: Callable[[], Any]) -> None:
         try:
