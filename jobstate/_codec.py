@@ -7,6 +7,7 @@ docs/reference/stored-records.md; whoever changes it, counts `VERSION` up and ke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
@@ -53,17 +54,28 @@ def decoded(text: str) -> Record:
         NewerFormat: a later release has written it.
         CorruptRecord: it is nothing that `encoded` gives; says where.
     """
+    if type(text) is not str:
+        raise CorruptRecord("the record", f"it is no text, but {type(text).__name__}")
     try:
         fields = loaded(text)
         if type(fields) is not dict:
             raise NotPlain("the record", "it is no object")
-        version = fields.get("v")
-        if type(version) is int and version > VERSION:
-            raise NewerFormat("a stored record", version, VERSION)
+        _check_version(fields.get("v"))
         _check(fields)
     except NotPlain as bad:
+        begins = _BEGINNING.match(text)
+        if begins is not None:  # what a later release has written may be more than we can read
+            _check_version(int(begins[1]))
         raise CorruptRecord(bad.path, bad.problem) from None
     return _MAKE[fields["kind"]](fields)
+
+
+_BEGINNING = re.compile(r'\{"v":(\d{1,9})[,}]')
+
+
+def _check_version(version: object) -> None:
+    if type(version) is int and version > VERSION:
+        raise NewerFormat("a stored record", version, VERSION)
 
 
 def job_id_of(record: Record) -> str:
@@ -85,7 +97,7 @@ def _fields(record: Record) -> dict[str, Any]:
             "timestamp": record.timestamp,
             "name": record.name,
             "lifecycle": record.lifecycle,
-            "status": record.status,
+            "status": named(record.status),
             "max_attempts": record.max_attempts,
             "info": _object(record.info),
             "extras": _object(record.extras),

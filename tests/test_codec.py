@@ -145,6 +145,8 @@ def test_statuses_are_kept_by_name():
     back = decoded(encoded(replace(ENTRY, transition=step))).transition
     assert (back.source, back.dest) == ("GREEN", JobStatus.STARTED)
     assert type(back.dest) is str
+    made = replace(JOB, status=JobStatus.PENDING)
+    assert decoded(encoded(made)) == replace(JOB, status="PENDING")
 
 
 def test_what_cannot_be_changed_is_kept_as_an_object():
@@ -366,6 +368,25 @@ def test_a_later_form_is_refused_whole(record):
         with pytest.raises(NewerFormat) as caught:
             decoded(text)
         assert (caught.value.found, caught.value.known) == (2, _codec.VERSION)
+
+
+@pytest.mark.parametrize(
+    "rest", [f'"x":"{"y" * 70_000}"', '"x":' + "[" * 20_000, '"x":NaN', '"x":1,"x":2', '"x":']
+)
+def test_a_later_form_may_be_more_than_can_be_read(rest):
+    """A record that we cannot even take apart is a later release's, where it begins as one."""
+    with pytest.raises(NewerFormat) as caught:
+        decoded(f'{{"v":12,{rest}}}')
+    assert caught.value.found == 12
+    with pytest.raises(CorruptRecord):
+        decoded(f'{{"v":1,{rest}}}')
+
+
+@pytest.mark.parametrize("nothing", [None, b"{}", 5, {}])
+def test_what_is_no_text_is_no_record(nothing):
+    """Whatever a store gives in place of a text is told like any other damage."""
+    with pytest.raises(CorruptRecord, match=f"no text, but {type(nothing).__name__}"):
+        decoded(nothing)
 
 
 @given(st.text(max_size=40) | plain.map(json.dumps) | objects.map(json.dumps))
