@@ -99,14 +99,25 @@ class Unstorable(JobStateError, ValueError):
 
 
 class CorruptRecord(JobStateError, ValueError):
-    """What a store has given is not what this package has written."""
+    """What a store has given is not what this package has written.
 
-    def __init__(self, path: str, problem: str) -> None:
-        self.path, self.problem = path, problem
-        super().__init__(path, problem)
+    A store says of which job (*job_id*) it is, and at which *position* to go on: in a stream after
+    that of the record, in lists of jobs after, or before, that of the job's creation.
+    """
+
+    def __init__(
+        self, path: str, problem: str, job_id: str | None = None, position: int | None = None
+    ) -> None:
+        self.path, self.problem, self.job_id, self.position = path, problem, job_id, position
+        super().__init__(path, problem, job_id, position)
+
+    def at(self, job_id: str, position: int) -> CorruptRecord:
+        """Return the same of a record of which is known where it is."""
+        return CorruptRecord(self.path, self.problem, job_id, position)
 
     def __str__(self) -> str:
-        return f"a stored record cannot be read: {self.path}: {self.problem}"
+        where = _where(self.job_id, self.position)
+        return f"a stored record{where} cannot be read: {self.path}: {self.problem}"
 
 
 class NotRestorable(JobStateError):
@@ -121,17 +132,36 @@ class NotRestorable(JobStateError):
 
 
 class NewerFormat(JobStateError):
-    """What is stored was written by a later release, and is not read, let alone changed."""
+    """What is stored was written by a later release, and is not read, let alone changed.
 
-    def __init__(self, what: str, found: int, known: int) -> None:
+    Of a record, a store says where it is, as it does of a `CorruptRecord`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        found: int,
+        known: int,
+        job_id: str | None = None,
+        position: int | None = None,
+    ) -> None:
         self.what, self.found, self.known = what, found, known
-        super().__init__(what, found, known)
+        self.job_id, self.position = job_id, position
+        super().__init__(what, found, known, job_id, position)
+
+    def at(self, job_id: str, position: int) -> NewerFormat:
+        """Return the same of a record of which is known where it is."""
+        return NewerFormat(self.what, self.found, self.known, job_id, position)
 
     def __str__(self) -> str:
         return (
-            f"{self.what} is of format {self.found}, and this release of jobstate knows formats "
-            f"up to {self.known}: use a later release"
+            f"{self.what}{_where(self.job_id, self.position)} is of format {self.found}, and this "
+            f"release of jobstate knows formats up to {self.known}: use a later release"
         )
+
+
+def _where(job_id: str | None, position: int | None) -> str:
+    return "" if position is None else f" (of job {job_id}, position {position})"
 
 
 STORE_FAULTS = (

@@ -53,9 +53,13 @@ class Store(ABC):
     a *position*, which rises with each thing, whichever job it is of; nobody sees it before all
     that have a lower one. What has returned is kept, as safely as the store promises.
 
-    A call that is cancelled, or raises `StoreBroken`, may or may not have written. Every record has
-    an ``append_id``: repeating a call with the same record writes it if it is not there yet, and
-    otherwise returns as the first would have. Values are taken as they are when a call is made.
+    A call that is cancelled, or raises `StoreBroken`, may or may not have written. How a job began,
+    and each transition, has an ``append_id``: repeating a call with the same record writes it if it
+    is not there yet, and otherwise returns as the first would have. (Progress has none, and can be
+    reported again.) Values are taken as they are when a call is made.
+
+    Positions and versions to begin from may be any whole numbers: before the first thing all is to
+    come, and after the last nothing.
 
     As an asynchronous context manager, a store is opened when the block is entered, where it is not
     opened by its first use, and closed when it is left.
@@ -64,7 +68,10 @@ class Store(ABC):
         StoreClosed: the store was closed, or is while it waits.
         StoreBroken: the world keeps the store from it; nobody is left waiting for what will not be.
         StoreBusy: another program has locked it for too long.
-        ForeignStore, NewerFormat, CorruptRecord: what is there is not for this release to read.
+        ForeignStore, NewerFormat, CorruptRecord: what is there is not for this release to read. Of
+            a record, `CorruptRecord.position` says where to go on past it.
+        TypeError: a position or a version is no whole number; `BadArgument`, which is one: a record
+            is of another kind than is asked for.
     """
 
     durable: ClassVar[bool] = True
@@ -84,7 +91,7 @@ class Store(ABC):
         """Add a transition to its job's journal, if the job is still where the writer saw it.
 
         Args:
-            entry: its transition's version is the next one.
+            entry: its transition's version is the next one, and its source the job's status.
             expected: the job's version so far. Of several writers that expect the same version,
                 one writes and all others are refused.
 

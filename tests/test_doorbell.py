@@ -21,7 +21,7 @@ from jobstate.stores import (
     _folder,
     _forks,
     _sqlite_file,
-    _sqlite_rows,
+    _sqlite_reading,
 )
 from jobstate.stores.sqlite import SQLiteStore
 from jobstate.testing._store_tools import job_record, moved, next_of, step, versions_of
@@ -56,7 +56,7 @@ async def test_what_is_written_as_a_stream_is_entered_comes_after_it(path):
 
 async def test_many_changes_wake_everybody(path, monkeypatch):
     """Where more has happened than anybody wants to tell apart, all who follow look."""
-    monkeypatch.setattr(_sqlite_rows, "PAGE", 2)
+    monkeypatch.setattr(_sqlite_reading, "PAGE", 2)
     async with SQLiteStore(path, synchronous="NORMAL") as store, store.follow("j1") as feed:
         async with anyio.create_task_group() as tasks:
             for number in range(200):
@@ -65,7 +65,7 @@ async def test_many_changes_wake_everybody(path, monkeypatch):
         assert (await next_of(feed)).record.id == "j1"
         await store.append(step(1), expected=0)
         assert await versions_of(feed, 1) == [1]
-        everything = partial(_sqlite_rows.moved_since, after=0)
+        everything = partial(_sqlite_reading.moved_since, after=0)
         assert await store._reader.ask(everything) == (202, None)
 
 

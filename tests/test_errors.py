@@ -390,6 +390,15 @@ SENTENCES: list[tuple[JobStateError, str]] = [
         "a stored record is of format 2, and this release of jobstate knows formats up to 1: "
         "use a later release",
     ),
+    (
+        CorruptRecord("version", "it is missing", "j1", 7),
+        "a stored record (of job j1, position 7) cannot be read: version: it is missing",
+    ),
+    (
+        NewerFormat("a stored record", 2, 1, "j1", 7),
+        "a stored record (of job j1, position 7) is of format 2, and this release of jobstate "
+        "knows formats up to 1: use a later release",
+    ),
 ]
 
 # It is no ordinary exception, and of no family: the work that it is raised in lets it pass.

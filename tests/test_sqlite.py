@@ -33,6 +33,7 @@ from jobstate.stores import (
     _claims,
     _doorbell,
     _sqlite_file,
+    _sqlite_reading,
     _sqlite_rows,
     _sqlite_schema,
     _sqlite_upkeep,
@@ -148,12 +149,36 @@ def deaf(patch):
 
 def forgetful(patch):
     """Have nobody's repetition recognised."""
-    patch.setattr(_sqlite_rows.Writing, "_append_id", lambda writing, number, version: "")
+    patch.setattr(_sqlite_rows.Writing, "_there", lambda *_: (0, ""))
 
 
 def restarting(patch):
     """Have positions begin anew with each group."""
     patch.setattr(_sqlite_rows, "position_of", lambda connection: 100)
+
+
+def overwriting(patch):
+    """Have whoever comes last create the job."""
+
+    def create(self, job, text):
+        self._run("DELETE FROM kept WHERE job = (SELECT number FROM job WHERE id = ?)", (job.id,))
+        self._run("DELETE FROM job WHERE id = ?", (job.id,))
+        return create_one(self, job, text)
+
+    create_one = _sqlite_rows.Writing.create
+    patch.setattr(_sqlite_rows.Writing, "create", create)
+
+
+def in_blocks(patch):
+    """Have each store take its positions from a block of its own."""
+    blocks = {}
+
+    def position(connection):
+        blocks.setdefault(connection, 1000 * len(blocks))
+        blocks[connection] += 50
+        return blocks[connection]
+
+    patch.setattr(_sqlite_rows, "position_of", position)
 
 
 def unconditional(patch):
@@ -210,6 +235,8 @@ def hasty(patch):
         (deaf, "check_another_store_follows"),
         (forgetful, "check_lost_replies_outlive_a_store"),
         (restarting, "check_jobs_outlive_a_store"),
+        (overwriting, "check_of_two_stores_one_creates"),
+        (in_blocks, "check_positions_rise_whichever_store_writes"),
         (unconditional, "check_of_two_stores_one_commits"),
         (volatile, "check_jobs_outlive_a_store"),
         (contagious, "check_closing_one_store_spares_the_others"),
@@ -297,14 +324,23 @@ async def test_a_commit_that_fails_is_told_to_all_it_was_for(path, monkeypatch):
         assert await store.create(job_record("n1")) == 2
 
 
-async def test_what_the_file_refuses_spares_its_neighbours(path, monkeypatch):
-    """Where a constraint of the file is broken, the others of the group are written."""
+@pytest.mark.parametrize(
+    ("fail", "said"),
+    [
+        (lambda run: run("UPDATE job SET version = -1 WHERE id = 'bad'"), "CHECK"),
+        (lambda run: run("UPDATE job SET status = ?", ({},)), "SQLite has failed"),
+        (lambda run: run("UPDATE job SET number = ?", (2**70,)), "OverflowError"),
+        (lambda run: len(None), "TypeError"),
+    ],
+)
+async def test_what_fails_in_one_spares_its_neighbours(fail, said, path, monkeypatch):
+    """Where a constraint of the file is broken, or we are, the others of the group are written."""
     create = _sqlite_rows.Writing.create
 
     def hostile(self, job, text):
         position = create(self, job, text)
         if job.id == "bad":
-            self._run("UPDATE job SET version = -1 WHERE id = 'bad'")
+            fail(self._run)
         return position
 
     monkeypatch.setattr(_sqlite_rows.Writing, "create", hostile)
@@ -312,8 +348,9 @@ async def test_what_the_file_refuses_spares_its_neighbours(path, monkeypatch):
         async with anyio.create_task_group() as tasks:
             for name in ("a", "b"):
                 tasks.start_soon(store.create, job_record(name))
-            with pytest.raises(StoreBroken, match="CHECK"):
+            with pytest.raises(StoreBroken, match=said) as caught:
                 await store.create(job_record("bad"))
+            assert caught.value.__cause__ is not None
         assert sorted(stored.job.id for stored in await store.unfinished()) == ["a", "b"]
 
 
@@ -358,8 +395,8 @@ def test_what_was_half_written_is_undone_alone(refused, path):
         assert [type(answer) for answer in answers] == [int, type(answers[1]), int, int]
         assert isinstance(answers[1], (StaleVersion, sqlite3.IntegrityError))
         assert [answers[0], *answers[2:]] == [1, 2, 3]
-        assert _sqlite_rows.position_of(connection) == 3
-        assert [stored.job.id for stored in _sqlite_rows.unfinished(connection, 0)] == ["a", "b"]
+        assert _sqlite_reading.position_of(connection) == 3
+        assert [stored.job.id for stored in _sqlite_reading.unfinished(connection, 0)] == ["a", "b"]
     assert said.count("ROLLBACK") == 1
     assert said.count("COMMIT") == 1
     assert said.count("SAVEPOINT one") == said.count("RELEASE one") == 4
@@ -447,11 +484,11 @@ def steps_of(path, jobs, read):
 
 
 READINGS = {
-    "newest": partial(_sqlite_rows.jobs, statuses=(), before=None),
-    "older": partial(_sqlite_rows.jobs, statuses=(), before=150),
-    "in_status": partial(_sqlite_rows.jobs, statuses={"HERE"}, before=150),
-    "in_statuses": partial(_sqlite_rows.jobs, statuses={"HERE", "ENDED", "no"}, before=None),
-    "unfinished": partial(_sqlite_rows.unfinished, after=7),
+    "newest": partial(_sqlite_reading.jobs, statuses=(), before=None),
+    "older": partial(_sqlite_reading.jobs, statuses=(), before=150),
+    "in_status": partial(_sqlite_reading.jobs, statuses={"HERE"}, before=150),
+    "in_statuses": partial(_sqlite_reading.jobs, statuses={"HERE", "ENDED", "no"}, before=None),
+    "unfinished": partial(_sqlite_reading.unfinished, after=7),
     "prune": lambda c: _sqlite_upkeep.let_go(_sqlite_rows.Writing(c), (30.0, 0)),
     "last_to_go": partial(_sqlite_upkeep.last_to_go, ended_before=150.0, keep=20),
 }
@@ -475,7 +512,9 @@ async def ended(store, jobs, *, entries=1, text=""):
     for version in range(1, entries + 1):
         async with anyio.create_task_group() as tasks:
             for number in range(1, jobs + 1):
-                entry = step(version, "END", f"n{number}", final=version == entries, result=text)
+                final = version == entries
+                dest = "END" if final else "STARTED"
+                entry = step(version, dest, f"n{number}", final=final, result=text)
                 late = entry.transition._replace(timestamp=float(number))
                 entry = replace(entry, transition=late)
                 tasks.start_soon(partial(store.append, entry, expected=version - 1))
@@ -738,7 +777,7 @@ async def main():
                 won = []
                 for each in range(1, version + 1):
                     try:
-                        await store.append(step(each, f"P{os.getpid()}"), expected=each - 1)
+                        await store.append(step(each, result=os.getpid()), expected=each - 1)
                     except Exception as error:
                         assert type(error).__name__ == "StaleVersion", error
                     else:
@@ -832,14 +871,14 @@ async def test_processes_race_for_each_version(path):
             racers = (one, two, three)
             for each in racers:
                 each.say("race", 60)
-            return {f"P{each.pid}": each.hear() for each in racers}
+            return {each.pid: each.hear() for each in racers}
 
     won = await anyio.to_thread.run_sync(race)
     async with SQLiteStore(path) as store:
         kept = await store.history("j1")
     assert [entry.transition.version for entry in kept] == list(range(1, 61))
-    for name, versions in won.items():
-        assert versions == str([e.transition.version for e in kept if e.transition.dest == name])
+    for pid, versions in won.items():
+        assert versions == str([e.transition.version for e in kept if e.result == pid])
 
 
 async def test_processes_that_come_first_at_one_time_make_one_store(path):

@@ -13,6 +13,7 @@ import sys
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import anyio
 import anyio.to_thread
@@ -31,9 +32,10 @@ from jobstate.stores import (
     _sqlite_file,
     _sqlite_schema,
     decoded,
+    encoded,
 )
 from jobstate.stores.sqlite import SQLiteStore
-from jobstate.testing._store_tools import job_record, moved, next_of, report, step
+from jobstate.testing._store_tools import job_record, moved, next_of, report, step, versions_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_is_left_of_a_store")]
 GOLDEN = Path(__file__).parent / "golden"
@@ -318,6 +320,92 @@ async def test_a_damaged_record_is_told(path):
         async with store.follow("bad") as feed:
             with pytest.raises(CorruptRecord):
                 await next_of(feed)
+
+
+def changed(connection):
+    """Change a record such that it is still JSON."""
+    connection.execute("UPDATE kept SET record = replace(record, '1.5', '7.5') WHERE job = 3")
+
+
+def of_a_later_release(connection):
+    """Write a record as a later release would."""
+    text = encoded(job_record("n3")).replace('"v":1', '"v":2')
+    kept = text, crc32(text.encode())
+    connection.execute("UPDATE kept SET record = ?, crc = ? WHERE job = 3", kept)
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"), [(changed, CorruptRecord), (of_a_later_release, NewerFormat)]
+)
+async def test_a_record_that_cannot_be_read_hides_no_others(damage, error, path):
+    """What comes before it is read, the error says where it is, and one can go on past it."""
+
+    def ids(page):
+        return [stored.job.id for stored in page]
+
+    async with SQLiteStore(path) as store:
+        for number in range(1, 6):
+            await store.create(job_record(f"n{number}"))
+        with plain(path) as other:
+            damage(other)
+        async with store.follow() as feed:
+            assert [(await next_of(feed)).record.id for _ in range(2)] == ["n1", "n2"]
+            for _ in range(2):
+                with pytest.raises(error) as caught:
+                    await next_of(feed)
+        assert (caught.value.job_id, caught.value.position) == ("n3", 3)
+        async with store.follow(after=caught.value.position) as feed:
+            assert (await next_of(feed)).record.id == "n4"
+        assert ids(await store.unfinished()) == ["n1", "n2"]
+        assert ids(await store.jobs()) == ["n5", "n4"]
+        for call in (
+            partial(store.unfinished, after=2),
+            partial(store.jobs, before=4),
+            partial(store.load, "n3"),
+        ):
+            with pytest.raises(error) as caught:
+                await call()
+            assert (caught.value.job_id, caught.value.position) == ("n3", 3)
+        assert ids(await store.unfinished(after=3)) == ["n4", "n5"]
+        assert ids(await store.jobs(before=3)) == ["n2", "n1"]
+
+
+async def test_a_transition_that_cannot_be_read_is_told_with_its_place(path):
+    """Of a record in a stream the position is told, of one in a journal that of its job."""
+    async with SQLiteStore(path) as store:
+        await store.create(job_record("n1"))
+        await moved(store, 3)
+        with plain(path) as other:
+            other.execute("UPDATE kept SET crc = crc + 1 WHERE version = 2")
+        async with store.follow("j1") as feed:
+            assert await versions_of(feed, 1) == [1]
+            with pytest.raises(CorruptRecord, match=r"\(of job j1, position 4\)"):
+                await next_of(feed)
+        with pytest.raises(CorruptRecord, match=r"\(of job j1, position 2\)"):
+            await store.history("j1")
+        with plain(path) as other:
+            other.execute("DELETE FROM job WHERE id = 'j1'")
+        async with store.follow(after=3) as feed:
+            with pytest.raises(CorruptRecord, match=r"\(of job number 2, position 4\)"):
+                await next_of(feed)
+
+
+async def test_what_is_missing_is_told(path):
+    """Where rows have gone, whoever needs them is told so, and not of a fault of Python's."""
+    async with SQLiteStore(path) as store:
+        job, first = job_record(), step(1)
+        await store.create(job)
+        await store.append(first, expected=0)
+        with plain(path) as other:
+            other.execute("DELETE FROM kept")
+        with pytest.raises(CorruptRecord, match="the journal: version 0 is missing"):
+            await store.create(job)
+        with pytest.raises(CorruptRecord, match="the journal: version 1 is missing"):
+            await store.append(first, expected=0)
+        with plain(path) as other:
+            other.execute("DELETE FROM counter")
+        with pytest.raises(CorruptRecord, match="the counter of positions: it is missing"):
+            await store.create(job_record("j2"))
 
 
 async def test_a_journal_with_a_gap_is_told(path):

@@ -19,6 +19,7 @@ from .._errors import JobStateError
 from .._ids import checked_id
 from .._loop import Waiter, call_soon, home, running_loop, waiter
 from .._stored import Kept
+from ._asked import bounded
 
 
 class Page(NamedTuple):
@@ -44,7 +45,7 @@ class StoreFeed:
 
     def __init__(self, feeds: Feeds, job_id: str | None, after: int | None) -> None:
         self.job_id = None if job_id is None else checked_id(job_id)
-        self._feeds, self._after = feeds, after or 0
+        self._feeds, self._after = feeds, 0 if after is None else bounded(after)
         self._from_now = after is None
         self._page: deque[Kept] = deque()
         self._open = self._over = False

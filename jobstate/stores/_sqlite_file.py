@@ -64,8 +64,11 @@ class File:
             raise raised from error
 
     def error_of(self, error: Exception) -> Exception:
-        """Return what stores raise for an error; their own as it is."""
-        return told(error, self.name, self.patience)
+        """Return what stores raise for an error, with that as its cause; their own as it is."""
+        raised = told(error, self.name, self.patience)
+        if raised is not error:
+            raised.__cause__ = error
+        return raised
 
     # --- opening ---
 

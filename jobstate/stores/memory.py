@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice, takewhile
+from operator import itemgetter
 from typing import cast
 
-from .._codec import decoded, encoded
-from .._errors import BadArgument, TransitionRefused
+from anyio.lowlevel import checkpoint
+
+from .._codec import decoded
+from .._errors import TransitionRefused
 from .._ids import checked_id
 from .._portable import named
 from .._records import Progress
@@ -18,7 +21,7 @@ from .._run_errors import DuplicateJob, JobNotFound
 from .._store_errors import AlreadyClaimed, StaleVersion, StoreClosed
 from .._stored import Entry, JobRecord, Kept, StoredJob
 from ..abc import Store
-from ._asked import check_prune, names_of
+from ._asked import bounded, check_follows, check_prune, check_source, names_of, text_of
 from ._feeds import Feeds, Page, StoreFeed
 
 _PAGE = 64
@@ -53,7 +56,9 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self._jobs: dict[str, _Stored] = {}
-        self._unfinished: dict[str, None] = {}
+        self._created: list[tuple[int, str]] = []
+        """The position of each job, and its id, in the order of their creation."""
+
         self._log: list[_Line] = []
         """Everything but progress."""
 
@@ -72,24 +77,22 @@ class MemoryStore(Store):
     async def create(self, job: JobRecord) -> int:
         """Keep a new job, and return the position; at once."""
         self._check_open()
-        text = encoded(job)
+        text = text_of(job, JobRecord, "create()")
         there = self._jobs.get(job.id)
         if there is not None:
             if there.append_ids[0] == job.append_id:
                 return there.lines[0][0]
             raise DuplicateJob(job.id, there.status)
         self._jobs[job.id] = _Stored([self._logged(text)], [job.append_id], named(job.status))
-        self._unfinished[job.id] = None
+        self._created.append((self._position, job.id))
         self._feeds.moved([job.id])
         return self._position
 
     async def append(self, entry: Entry, *, expected: int) -> int:
         """Add a transition to its job's journal, and return the position; at once."""
         self._check_open()
-        step, text = entry.transition, encoded(entry)
-        if step.version != expected + 1:
-            problem = f"after version {expected} comes no version {step.version}"
-            raise BadArgument(step.job_id, "append()", problem)
+        text, step = text_of(entry, Entry, "append()"), entry.transition
+        check_follows(entry, expected)
         job = self._job(step.job_id)
         if job.append_ids[step.version : step.version + 1] == [entry.append_id]:
             return job.lines[step.version][0]
@@ -97,19 +100,19 @@ class MemoryStore(Store):
             raise StaleVersion(step.job_id, expected, len(job.lines) - 1)
         if job.final:
             raise TransitionRefused(step.job_id, step.source, step.trigger, ())
+        check_source(entry, job.status)
         job.lines.append(self._logged(text))
         job.append_ids.append(entry.append_id)
         job.status = named(step.dest)
         if entry.final:
             job.ended = step.timestamp
-            del self._unfinished[step.job_id]
         self._feeds.moved([step.job_id])
         return self._position
 
     async def report(self, progress: Progress) -> None:
         """Keep the last progress of a job, at once."""
         self._check_open()
-        text = encoded(progress)
+        text = text_of(progress, Progress, "report()")
         job = self._job(progress.job_id)
         if progress.version > len(job.lines) - 1:
             raise StaleVersion(progress.job_id, progress.version, len(job.lines) - 1)
@@ -136,6 +139,7 @@ class MemoryStore(Store):
             positions.update(position for position, _ in self._jobs.pop(job_id).lines)
             self._reports.pop(job_id, None)
         self._log = [line for line in self._log if line[0] not in positions]
+        self._created = [each for each in self._created if each[0] not in positions]
         self._feeds.moved(gone)
         return len(gone)
 
@@ -161,12 +165,14 @@ class MemoryStore(Store):
         """Return the transitions of a job after version *after*, at once."""
         self._check_open()
         job = self._job(checked_id(job_id))
-        return [cast(Entry, decoded(text)) for _, text in job.lines[after + 1 :]]
+        return [cast(Entry, decoded(text)) for _, text in job.lines[bounded(after) + 1 :]]
 
     async def unfinished(self, *, after: int = 0) -> Sequence[StoredJob]:
         """Return the next page of jobs that have not ended, at once."""
         self._check_open()
-        left = (id for id in self._unfinished if self._jobs[id].lines[0][0] > after)
+        start = bisect_right(self._created, bounded(after), key=itemgetter(0))
+        ids = (self._created[number][1] for number in range(start, len(self._created)))
+        left = (job_id for job_id in ids if not self._jobs[job_id].final)
         return [self._stored(job_id) for job_id in islice(left, _PAGE)]
 
     async def jobs(
@@ -174,13 +180,11 @@ class MemoryStore(Store):
     ) -> Sequence[StoredJob]:
         """Return the next page of jobs, the newest first, at once."""
         self._check_open()
-        wanted = names_of(statuses)
-        found = (
-            job_id
-            for job_id, job in reversed(self._jobs.items())
-            if before is None or job.lines[0][0] < before
-            if not wanted or job.status in wanted
-        )
+        wanted, end = names_of(statuses), len(self._created)
+        if before is not None:
+            end = bisect_left(self._created, bounded(before), key=itemgetter(0))
+        ids = (self._created[number][1] for number in reversed(range(end)))
+        found = (job_id for job_id in ids if not wanted or self._jobs[job_id].status in wanted)
         return [self._stored(job_id) for job_id in islice(found, _PAGE)]
 
     def follow(self, job_id: str | None = None, *, after: int | None = 0) -> StoreFeed:
@@ -223,6 +227,7 @@ class MemoryStore(Store):
 
     async def _read(self, job_id: str | None, after: int) -> Page:
         """Return what a stream reads next."""
+        await checkpoint()  # or whoever reads much would keep all others waiting
         final = job_id is not None and self._job(job_id).final
         if job_id is None:
             newest = reversed(self._reports.values())
@@ -230,9 +235,9 @@ class MemoryStore(Store):
         else:
             job = self._job(job_id)
             lines, reports = job.lines, [job.progress] if job.progress else []
-        start = bisect_right(lines, after, key=lambda line: line[0])
+        start = bisect_right(lines, after, key=itemgetter(0))
         late = [line for line in reversed(reports) if line[0] > after]
-        found = list(islice(merge(islice(lines, start, None), late), _PAGE + 1))
+        found = list(islice(merge(lines[start : start + _PAGE + 1], late), _PAGE + 1))
         kept = [Kept(position, decoded(text)) for position, text in found[:_PAGE]]
         more = len(found) > _PAGE
         return Page(kept, more, final and not more)

@@ -25,16 +25,15 @@ except ImportError as missing:
         name=missing.name,
     ) from missing
 
-from .._codec import encoded
-from .._errors import BadArgument
 from .._ids import checked_id
 from .._records import Progress
 from .._store_errors import StoreClosed
 from .._stored import Entry, JobRecord, StoredJob
 from ..abc import Store
+from . import _sqlite_reading as reading
 from . import _sqlite_rows as rows
 from . import _sqlite_upkeep as upkeep
-from ._asked import check_prune, names_of
+from ._asked import bounded, check_follows, check_prune, names_of, text_of
 from ._claims import Claims
 from ._desk import Call, Desk, Process
 from ._doorbell import Doorbell
@@ -113,43 +112,44 @@ class SQLiteStore(Store):
     async def create(self, job: JobRecord) -> int:
         """Keep a new job, and return the position, once it is committed."""
         self._feeds.check()
-        work = partial(rows.Writing.create, job=job, text=encoded(job))
+        text = text_of(job, JobRecord, "create()")
+        work = partial(rows.Writing.create, job=job, text=text)
         return await self._writer.ask(work)
 
     async def append(self, entry: Entry, *, expected: int) -> int:
         """Add a transition to its job's journal, and return the position, once it is committed."""
         self._feeds.check()
-        step, text = entry.transition, encoded(entry)
-        if step.version != expected + 1:
-            problem = f"after version {expected} comes no version {step.version}"
-            raise BadArgument(step.job_id, "append()", problem)
+        text = text_of(entry, Entry, "append()")
+        check_follows(entry, expected)
         work = partial(rows.Writing.append, entry=entry, text=text, expected=expected)
         return await self._writer.ask(work)
 
     async def report(self, progress: Progress) -> None:
         """Keep the last progress of a job, and return once it is committed."""
         self._feeds.check()
-        work = partial(rows.Writing.report, progress=progress, text=encoded(progress))
+        text = text_of(progress, Progress, "report()")
+        work = partial(rows.Writing.report, progress=progress, text=text)
         await self._writer.ask(work)
 
     async def load(self, job_id: str) -> StoredJob:
         """Return all that is kept of a job, as of one moment."""
-        return await self._reader.ask(partial(rows.load, job_id=checked_id(job_id)))
+        return await self._reader.ask(partial(reading.load, job_id=checked_id(job_id)))
 
     async def history(self, job_id: str, *, after: int = 0) -> Sequence[Entry]:
         """Return the transitions of a job after version *after*, in order."""
-        work = partial(rows.history, job_id=checked_id(job_id), after=after)
+        work = partial(reading.history, job_id=checked_id(job_id), after=bounded(after))
         return await self._reader.ask(work)
 
     async def unfinished(self, *, after: int = 0) -> Sequence[StoredJob]:
         """Return the next page of jobs that have not ended, in the order of their creation."""
-        return await self._reader.ask(partial(rows.unfinished, after=after))
+        return await self._reader.ask(partial(reading.unfinished, after=bounded(after)))
 
     async def jobs(
         self, *, statuses: Collection[str] = (), before: int | None = None
     ) -> Sequence[StoredJob]:
         """Return the next page of jobs, the newest first; of a million, it takes no longer."""
-        work = partial(rows.jobs, statuses=names_of(statuses), before=before)
+        bound = None if before is None else bounded(before)
+        work = partial(reading.jobs, statuses=names_of(statuses), before=bound)
         return await self._reader.ask(work)
 
     async def prune(self, *, ended_before: float, keep: int = 0) -> int:
@@ -222,7 +222,7 @@ class SQLiteStore(Store):
         return await self._reader.ask(partial(self._read, job_id=job_id, after=after))
 
     async def _newest(self) -> int:
-        return await self._reader.ask(rows.position_of)
+        return await self._reader.ask(reading.position_of)
 
     # --- in the threads ---
 
@@ -281,12 +281,12 @@ class SQLiteStore(Store):
 
     def _serve(self, connection: sqlite3.Connection, calls: list[Call]) -> None:
         for call in calls:
-            self._do(call, partial(rows.at_one_moment, connection, call.work))
+            self._do(call, partial(reading.at_one_moment, connection, call.work))
 
     def _read(self, connection: sqlite3.Connection, job_id: str | None, after: int) -> Page:
         if self._heard is None:  # or what is missed first would not be known for missed
-            self._heard = rows.position_of(connection)
-        return rows.page(connection, job_id, after)
+            self._heard = reading.position_of(connection)
+        return reading.page(connection, job_id, after)
 
     def _do(self, call: Call, work: Callable[[], Any]) -> None:
         try:
@@ -313,9 +313,9 @@ class SQLiteStore(Store):
         self._looking = False  # before looking: what comes meanwhile is looked at the next time
         heard, jobs = self._heard, None
         if heard is None:
-            self._heard = rows.position_of(connection)
+            self._heard = reading.position_of(connection)
         else:
-            self._heard, jobs = rows.moved_since(connection, heard)
+            self._heard, jobs = reading.moved_since(connection, heard)
             self._backstop_hits += silent and self._heard > heard
         self._feeds.moved(jobs)
 

@@ -9,7 +9,7 @@ import anyio
 
 from .._run_errors import DuplicateJob
 from .._store_errors import StaleVersion, StoreClosed
-from .._stored import Entry
+from .._stored import Entry, JobRecord
 from ..abc import Store
 from ._store_tools import (
     job_record,
@@ -62,19 +62,65 @@ async def check_of_two_stores_one_commits(open_store: OpenStore) -> None:
         await one.create(job_record())
         won: list[str] = []
 
-        async def write(store: Store, version: int, name: str) -> None:
+        async def write(store: Store, entry: Entry) -> None:
             try:
-                await store.append(step(version, name), expected=version - 1)
+                await store.append(entry, expected=entry.transition.version - 1)
             except StaleVersion:
                 return
-            won.append(name)
+            won.append(entry.append_id)
 
         for version in range(1, 11):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(write, one, version, "ONE")
-                tasks.start_soon(write, other, version, "OTHER")
-        kept = [entry.transition.dest for entry in await other.history("j1")]
+                tasks.start_soon(write, one, step(version))
+                tasks.start_soon(write, other, step(version))
+        kept = [entry.append_id for entry in await other.history("j1")]
     assert kept == won, f"{kept} was written, and {won} were told so"
+
+
+async def check_of_two_stores_one_creates(open_store: OpenStore) -> None:
+    """Of two who race to create a job of one id, one does, and the other is told."""
+    won: list[tuple[str, str]] = []
+
+    async def create(store: Store, job: JobRecord) -> None:
+        try:
+            await store.create(job)
+        except DuplicateJob:
+            return
+        won.append((job.id, job.append_id))
+
+    async with open_store() as one, open_store() as other:
+        for number in range(10):
+            async with anyio.create_task_group() as tasks:
+                for store in (one, other):
+                    tasks.start_soon(create, store, job_record(f"n{number}"))
+        there = [stored.job for stored in await one.unfinished()]
+    assert won == [(job.id, job.append_id) for job in there], f"{won} were told that they created"
+
+
+async def check_positions_rise_whichever_store_writes(open_store: OpenStore) -> None:
+    """Who follows all jobs in a third store misses nothing of what two others write at once."""
+    positions: list[int] = []
+    found: list[int] = []
+
+    async def write(store: Store, job_id: str) -> None:
+        positions.append(await store.create(job_record(job_id)))
+        for version in range(1, 40):
+            entry = step(version, job_id=job_id)
+            positions.append(await store.append(entry, expected=version - 1))
+
+    async with open_store() as one, open_store() as other, open_store() as third:
+        with patience():
+            async with anyio.create_task_group() as tasks, third.follow() as feed:
+                tasks.start_soon(write, one, "one")
+                tasks.start_soon(write, other, "other")
+                while len(found) < 80:
+                    found.append((await next_of(feed)).position)
+        for number, store in enumerate((one, other) * 3):
+            positions.append(await store.create(job_record(f"n{number}")))
+    assert found == sorted(positions[:80]), "what was written is not what came, or not in order"
+    late = positions[80:]
+    assert late == sorted(late), f"positions do not rise: {late}"
+    assert late[0] > found[-1], f"{late[0]} was given after {found[-1]}"
 
 
 async def check_another_store_follows(open_store: OpenStore) -> None:

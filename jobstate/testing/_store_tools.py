@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import anyio
 
+from .._codec import encoded
 from .._errors import JobStateError
 from .._records import Progress, Transition
-from .._stored import Entry, JobRecord, Kept
+from .._stored import Entry, JobRecord, Kept, Record
 from ..abc import Feed, Store
 
 PATIENCE = 10.0
@@ -30,9 +31,15 @@ def job_record(job_id: str = "j1", **more: Any) -> JobRecord:
     return JobRecord(job_id, 1.5, **more)
 
 
-def step(version: int, dest: str = "STARTED", job_id: str = "j1", **more: Any) -> Entry:
+def step(
+    version: int,
+    dest: str = "STARTED",
+    job_id: str = "j1",
+    source: str | None = None,
+    **more: Any,
+) -> Entry:
     """Return a transition of a job, from STARTED but for the first."""
-    source = "PENDING" if version == 1 else "STARTED"
+    source = source or ("PENDING" if version == 1 else "STARTED")
     transition = Transition(job_id, version, "move", source, dest, 1.5 + version, 1)
     return Entry(transition, **more)
 
@@ -56,6 +63,12 @@ async def refuses(error: type[JobStateError], call: Awaitable[Any], why: str) ->
     except error as refusal:
         return refusal
     raise AssertionError(f"{why}: {error.__name__} was due, and it answered {answer!r}")
+
+
+def same(found: Iterable[Record], due: Iterable[Record]) -> None:
+    """See that records are what is due to the last bit: 1, 1.0 and True are equal, and differ."""
+    texts = [encoded(record) for record in found], [encoded(record) for record in due]
+    assert texts[0] == texts[1], f"{texts[0]} is not what was written: {texts[1]}"
 
 
 async def next_of(feed: Feed) -> Kept:

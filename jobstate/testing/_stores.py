@@ -7,8 +7,11 @@ from typing import TypeAlias
 
 from ..abc import Store
 from . import _store_claiming as claiming
+from . import _store_closing as closing
 from . import _store_durable as durable
 from . import _store_following as following
+from . import _store_keeping as keeping
+from . import _store_listing as listing
 from . import _store_pruning as pruning
 from . import _store_writing as writing
 from ._store_durable import OpenStore
@@ -20,27 +23,32 @@ DurableStoreCheck: TypeAlias = Callable[[OpenStore], Awaitable[None]]
 """The same for what only several stores on one place can show: it is given what opens them."""
 
 STORE_CHECKS: tuple[StoreCheck, ...] = (
-    writing.check_job_is_kept,
-    writing.check_no_result_and_none_differ,
-    writing.check_unknown_job_is_told,
-    writing.check_history_begins_where_asked,
-    writing.check_ids_are_apart,
-    writing.check_names_of_no_job_are_refused,
-    writing.check_unstorable_changes_nothing,
-    writing.check_values_are_taken_at_once,
+    keeping.check_job_is_kept,
+    keeping.check_the_largest_is_kept,
+    keeping.check_no_result_and_none_differ,
+    keeping.check_unknown_job_is_told,
+    keeping.check_history_begins_where_asked,
+    keeping.check_any_position_can_be_asked_for,
+    keeping.check_ids_are_apart,
+    keeping.check_names_of_no_job_are_refused,
+    keeping.check_unstorable_changes_nothing,
+    keeping.check_records_of_another_kind_are_refused,
+    keeping.check_what_is_loaded_is_of_one_moment,
+    keeping.check_values_are_taken_at_once,
     writing.check_second_creation_is_refused,
     writing.check_second_writer_is_told,
     writing.check_of_many_writers_one_commits,
     writing.check_entry_must_follow,
     writing.check_nothing_follows_the_end,
     writing.check_repetition_does_no_harm,
+    writing.check_cancelled_call_can_be_repeated,
     writing.check_same_values_by_another_are_refused,
     writing.check_refusal_spares_its_neighbours,
     writing.check_last_progress_counts,
     writing.check_progress_of_the_future_is_refused,
-    writing.check_unfinished_are_found,
-    writing.check_jobs_are_listed,
-    writing.check_jobs_are_listed_as_they_are_now,
+    listing.check_unfinished_are_found,
+    listing.check_jobs_are_listed,
+    listing.check_jobs_are_listed_as_they_are_now,
     pruning.check_pruned_jobs_are_gone,
     pruning.check_unfinished_jobs_are_never_pruned,
     pruning.check_those_that_ended_last_can_be_kept,
@@ -60,10 +68,12 @@ STORE_CHECKS: tuple[StoreCheck, ...] = (
     following.check_cancelled_follower_misses_nothing,
     following.check_slow_follower_delays_nobody,
     following.check_streams_are_for_one_reader,
-    following.check_closing_wakes_who_follows,
-    following.check_closed_store_says_so,
-    following.check_unused_store_closes,
-    following.check_what_was_asked_before_closing_is_answered,
+    closing.check_closing_wakes_who_follows,
+    closing.check_closed_store_says_so,
+    closing.check_leaving_the_block_closes,
+    closing.check_cancelled_closing_closes,
+    closing.check_unused_store_closes,
+    closing.check_what_was_asked_before_closing_is_answered,
 )
 """What every store promises."""
 
@@ -71,6 +81,8 @@ DURABLE_STORE_CHECKS: tuple[DurableStoreCheck, ...] = (
     durable.check_jobs_outlive_a_store,
     durable.check_lost_replies_outlive_a_store,
     durable.check_of_two_stores_one_commits,
+    durable.check_of_two_stores_one_creates,
+    durable.check_positions_rise_whichever_store_writes,
     durable.check_another_store_follows,
     durable.check_closing_one_store_spares_the_others,
     pruning.check_another_store_hears_of_pruning,
