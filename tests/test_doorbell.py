@@ -105,14 +105,20 @@ def test_where_folders_have_no_short_name_the_long_one_is_used(monkeypatch, tmp_
 
 
 async def test_bells_that_cannot_be_leave_nothing(path, monkeypatch):
-    """Where the bell fails, so does opening, and nothing is left open."""
+    """Where the bell fails, so does opening, nothing is left open, and it can be tried again."""
 
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "rename", fail)
-    assert await problem(path) == "No space left on device"
+    store = SQLiteStore(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", fail)
+        with pytest.raises(StoreBroken, match="No space left on device"):
+            await store.create(job_record())
+    assert sorted(os.listdir(path.parent)) == ["jobs.db", "jobs.db-bells"]
     assert os.listdir(path.with_name("jobs.db-bells")) == [".open"]
+    await store.create(job_record())
+    await store.aclose()
 
 
 def ring_of(folder, count):

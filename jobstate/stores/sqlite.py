@@ -237,7 +237,7 @@ class SQLiteStore(Store):
                     bell.open()
                     self._bell = bell
         except BaseException:
-            connection.close()
+            self._file.close(connection)
             raise
         return connection
 
