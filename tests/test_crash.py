@@ -9,14 +9,18 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from zlib import crc32
 
 import anyio
 import pytest
 
-from jobstate import JOB_LIFECYCLE, Entry, JobRecord, JobStateError, Progress
+from jobstate import JOB_LIFECYCLE, JobRecord, JobStateError, Progress
+from jobstate.stores import encoded
 from jobstate.stores.sqlite import SQLiteStore
 from jobstate.testing._store_tools import job_record, step
 
@@ -37,7 +41,7 @@ class Writers:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.tried, self.kept = {}, {}
+        self.tried, self.kept, self.reported = {}, {}, {}
 
     def __enter__(self):
         assert self._process.stdout.readline() == "ready\n"
@@ -60,9 +64,13 @@ class Writers:
             if word == "pid":
                 pid = int(said[0])
             else:
-                name, version, append_id = said
-                taken = self.tried if word == "try" else self.kept
-                taken[name, int(version)] = append_id
+                name, what, crc = said
+                if word == "try":
+                    self.tried[name, what] = int(crc)
+                elif what.startswith("report"):
+                    self.reported[name] = number_of(what)  # a later one may be there instead
+                else:
+                    self.kept[name, what] = int(crc)
             left -= 1
             if left <= 0 and pid:
                 for _ in range(rng.randrange(20_000)):
@@ -71,39 +79,55 @@ class Writers:
                 left = 10**9
 
 
+def number_of(what):
+    """Return which report of its job it is."""
+    return int(what.partition("-")[2])
+
+
 async def kept_in(path):
-    """Return the append id of each version of each job, and every step that is no legal one."""
-    found, wrong = {}, []
-    async with SQLiteStore(path) as store, store.follow() as feed:
-        last = (await store._reader.ask(lambda c: c.execute("SELECT * FROM counter").fetchone()))[0]
-        position, status = 0, {}
-        while position < last:
-            position, record = await feed.__anext__()
-            if isinstance(record, JobRecord):
-                found[record.id, 0] = record.append_id
-                status[record.id] = (record.status, 0, False)
-            elif isinstance(record, Entry):
-                move = record.transition
-                found[move.job_id, move.version] = record.append_id
-                before, version, final = status[move.job_id]
-                legal = (move.trigger, move.source, move.dest) in EDGES and move.source == before
-                if final or move.version != version + 1 or not legal:
-                    wrong.append(move)
-                status[move.job_id] = (move.dest, move.version, record.final)
-            else:
-                assert isinstance(record, Progress)
-        for name, (_, version, final) in status.items():
-            stored = await store.load(name)
-            if (stored.version, stored.final) != (version, final):
-                wrong.append(stored)
+    """Return the checksum of each thing that is kept, and all that makes no sense."""
+    found, wrong, jobs = {}, [], {}
+    async with SQLiteStore(path) as store:
+        position, more = 0, True
+        while more:
+            page, more, _ = await store._page(None, position)
+            for kept in page:
+                position, record = kept
+                if isinstance(record, JobRecord):
+                    name, what = record.id, 0
+                    jobs[name] = (record.status, 0, False)
+                elif isinstance(record, Progress):
+                    name, what = record.job_id, f"report-{record.info['number']}"
+                else:
+                    move = record.transition
+                    name, what = move.job_id, move.version
+                    before, version, final = jobs.get(name, ("nothing", -1, False))
+                    legal = (move.trigger, move.source, move.dest) in EDGES
+                    if final or not legal or (move.source, what) != (before, version + 1):
+                        wrong.append(move)
+                    jobs[name] = (move.dest, what, record.final)
+                found[name, str(what)] = crc32(encoded(record).encode())
+        for name, (_, version, final) in jobs.items():
+            try:
+                stored = await store.load(name)
+                if (stored.version, stored.final) != (version, final):
+                    wrong.append(stored)
+            except JobStateError as error:
+                wrong.append(error)
     return found, wrong
 
 
 def problems(path, writers):
     """Return what is wrong with a store after processes were killed."""
     found, wrong = anyio.run(kept_in, path)
-    lost = {key: value for key, value in writers.kept.items() if found.get(key) != value}
-    invented = {key: value for key, value in found.items() if writers.tried.get(key) != value}
+    lost = {key: crc for key, crc in writers.kept.items() if found.get(key) != crc}
+    reports = {name: number_of(what) for name, what in found if what.startswith("report")}
+    lost |= {
+        (name, f"report-{number}"): None
+        for name, number in writers.reported.items()
+        if reports.get(name, 0) < number
+    }
+    invented = {key: crc for key, crc in found.items() if writers.tried.get(key) != crc}
     return lost, invented, wrong
 
 
@@ -128,6 +152,63 @@ def test_a_store_that_acknowledges_early_is_caught(tmp_path):
     lost, invented, wrong = problems(path, writers)
     assert lost
     assert (invented, wrong) == ({}, [])
+
+
+OF_ONE = "(SELECT job FROM kept WHERE version = -1 LIMIT 1)"
+"""A job that has reported."""
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ("DELETE FROM kept WHERE position > (SELECT max(position) - 20 FROM kept)", None),
+        (f"DELETE FROM kept WHERE version = 0 AND job = {OF_ONE}", "0"),
+        (f"DELETE FROM kept WHERE version = 1 AND job = {OF_ONE}", "1"),
+        (f"DELETE FROM kept WHERE version = -1 AND job = {OF_ONE}", "report"),
+        (f"DELETE FROM job WHERE number = {OF_ONE}", ""),
+    ],
+)
+def test_what_is_lost_is_told(damage, what, tmp_path):
+    """The same tells of each kind of thing that was acknowledged, and has gone."""
+    path, rng = tmp_path / "jobs.db", random.Random(SEED)
+    with Writers(path) as writers:
+        for seed in range(3):
+            writers.round(seed, rng)
+    assert problems(path, writers) == ({}, {}, [])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(damage)
+        connection.commit()
+    lost, invented, wrong = problems(path, writers)
+    if what is None:
+        assert lost
+    elif what:
+        assert {key[1].partition("-")[0] for key in lost} == {what}
+    else:
+        assert wrong
+    assert not invented
+
+
+def test_what_was_changed_is_told(tmp_path):
+    """The same tells of what is there, and is not what was written."""
+    path, rng = tmp_path / "jobs.db", random.Random(SEED)
+    with Writers(path) as writers:
+        for seed in range(3):
+            writers.round(seed, rng)
+    name, what = min(writers.kept)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        position, text = connection.execute(
+            "SELECT position, record FROM kept JOIN job ON job.number = kept.job"
+            " WHERE id = ? AND kept.version = ?",
+            (name, what),
+        ).fetchone()
+        text = text.replace("1.5", "2.5")
+        connection.execute(
+            "UPDATE kept SET record = ?, crc = ? WHERE position = ?",
+            (text, crc32(text.encode()), position),
+        )
+    lost, invented, wrong = problems(path, writers)
+    assert list(lost) == list(invented) == [(name, what)]
+    assert not wrong
 
 
 # --- damage ---------------------------------------------------------------------------------

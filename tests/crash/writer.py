@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import random
 import sys
+from functools import partial
+from zlib import crc32
 
 import anyio
 
 from jobstate import JOB_LIFECYCLE, Entry, JobRecord, JobStatus, Progress, Transition
+from jobstate.stores import encoded
 from jobstate.stores._desk import answer
 from jobstate.stores.sqlite import SQLiteStore
 
@@ -39,26 +42,33 @@ def tell(*words):
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
+async def told(call, name, what, record):
+    """Have something kept, and say so before and after: of which job, what, and its checksum."""
+    crc = crc32(encoded(record).encode())
+    tell("try", name, what, crc)
+    await call(record)
+    tell("ack", name, what, crc)
+
+
 async def live(store, name, rng):
     """Lead a job through its life, by edges of its lifecycle."""
     job = JobRecord(name, 1.5, info={"seed": rng.random()})
-    tell("try", name, 0, job.append_id)
-    await store.create(job)
-    tell("ack", name, 0, job.append_id)
-    status, version, attempt, final = job.status, 0, 0, False
+    await told(store.create, name, 0, job)
+    status, version, attempt, final, reports = job.status, 0, 0, False, 0
     while not final:
         edge = rng.choice([edge for edge in JOB_LIFECYCLE.edges if edge.source == status])
-        version += 1
         attempt += edge.dest == JobStatus.STARTED
         final = edge.dest in JOB_LIFECYCLE.final
-        step = Transition(name, version, edge.trigger, status, edge.dest, 1.5, attempt)
+        step = Transition(name, version + 1, edge.trigger, status, edge.dest, 1.5, attempt)
         entry = Entry(step, final=final, result={"x": "y" * rng.randrange(2000)})
-        tell("try", name, version, entry.append_id)
-        await store.append(entry, expected=version - 1)
-        tell("ack", name, version, entry.append_id)
-        status = edge.dest
+        await told(partial(store.append, expected=version), name, version + 1, entry)
+        status, version = edge.dest, version + 1
         if status == JobStatus.STARTED:
-            await store.report(Progress(name, version, attempt, rng.random() * 100, {}, 1.5))
+            for _ in range(rng.randrange(3)):
+                reports += 1
+                percent, info = rng.random() * 100, {"number": reports}
+                report = Progress(name, version, attempt, percent, info, 1.5)
+                await told(store.report, name, f"report-{reports}", report)
 
 
 async def write(path, seed, early):
