@@ -17,7 +17,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from jobstate import Entry, JobRecord, Transition
-from jobstate.stores import _sqlite_file, encoded
+from jobstate.stores import _sqlite_file, _sqlite_schema, encoded
 
 SELECT = "SELECT number, version, ended IS NOT NULL FROM job WHERE id = ?"
 UPDATE = "UPDATE job SET version = ?, status = ? WHERE number = ?"
@@ -77,7 +77,7 @@ def plain(path: Path, jobs: int) -> Iterator[sqlite3.Connection]:
     with closing(connection):
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        for statement in _sqlite_file.MIGRATIONS[0]:
+        for statement in _sqlite_schema.MIGRATIONS[0]:
             connection.execute(statement)
         numbers = range(1, jobs + 1)
         connection.executemany(CREATE, [(n, name_of(n), 0, "PENDING", None) for n in numbers])

@@ -25,7 +25,14 @@ from ._replay import replay, replay_progress
 from ._reports import Reports
 from ._restore import restored
 from ._run_errors import DuplicateJob
-from ._store_errors import NotRestorable, StaleVersion, StoreBroken, StoreBusy
+from ._store_errors import (
+    CorruptRecord,
+    NewerFormat,
+    NotRestorable,
+    StaleVersion,
+    StoreBroken,
+    StoreBusy,
+)
 from ._stored import Entry, JobRecord, Record, StoredJob
 from .abc import Feed, Store
 
@@ -257,12 +264,27 @@ class Keeper:
             try:
                 async with anyio.create_task_group() as self._tasks:
                     self._tasks.start_soon(self._reports.run)
-                    async with self.store.follow(after=None) as feed:
-                        begun.set()
-                        self._lost = await self._listen(feed)
-                    lost(self._lost)
+                    after: int | None = None
+                    while True:
+                        async with self.store.follow(after=after) as feed:
+                            begun.set()
+                            error = await self._listen(feed)
+                        after = self._passed(error)
+                        if after is None:
+                            break
+                    self._lost = error
+                    lost(error)
             finally:
                 self._tasks = None
+
+    def _passed(self, error: JobStateError) -> int | None:
+        """Return where to go on after a record that cannot be read: it is of one job alone."""
+        if not isinstance(error, (CorruptRecord, NewerFormat)):
+            return None
+        job = self._jobs._registry.by_id.get(error.job_id or "")
+        if job is not None:
+            job.abandon(str(error))
+        return error.position
 
     async def _listen(self, feed: Feed) -> JobStateError:
         """Hear what the feed tells, and return what keeps it from that."""
@@ -273,6 +295,8 @@ class Keeper:
                 broken = 0
             except StoreBusy:
                 continue  # to wait for the other program is what the store has done
+            except (CorruptRecord, NewerFormat) as error:
+                return error
             except JobStateError as error:
                 broken += 1
                 if broken > _TRIES:
@@ -282,11 +306,11 @@ class Keeper:
 
     def _hear(self, record: Record) -> None:
         job_id = job_id_of(record)
-        if isinstance(record, JobRecord):
-            self._make_room(job_id)
-            return
         job = self._jobs._registry.by_id.get(job_id)
-        if job is None:
+        if isinstance(record, JobRecord):
+            if job is not None and job._created != record.timestamp:
+                self._make_room(job_id)
+        elif job is None:
             for notes in (*self._notes.get(job_id, ()), *self._notes.get(None, ())):
                 notes.ids.add(job_id)
         elif isinstance(record, Entry):

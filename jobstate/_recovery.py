@@ -22,7 +22,13 @@ from ._lifecycle import Lifecycle
 from ._options import work_name
 from ._recipe import Recipe, Registered, is_recipe, read, written
 from ._run_errors import DependencyCycle, JobNotFound, RunnerClosed
-from ._store_errors import STORE_FAULTS, AlreadyClaimed, NotRestorable
+from ._store_errors import (
+    STORE_FAULTS,
+    AlreadyClaimed,
+    CorruptRecord,
+    NewerFormat,
+    NotRestorable,
+)
 from ._stored import StoredJob
 from .abc import Store
 
@@ -114,7 +120,7 @@ class KeptWork:
         self._recovering += 1
         try:
             async with self.keeper.restoring():
-                found = await self._unfinished()
+                found = await self._unfinished(left)
                 cyclic = on_cycles({each.job.id: _after(each.job.data) for each in found})
                 for stored in found:
                     job_id, data = stored.job.id, stored.job.data
@@ -140,14 +146,22 @@ class KeptWork:
             await self._give_back()
         return Recovered(tuple(jobs), left)
 
-    async def _unfinished(self) -> list[StoredJob]:
+    async def _unfinished(self, left: dict[str, JobStateError]) -> list[StoredJob]:
         """Return what runners have not ended, in the order in which it was made."""
         found: list[StoredJob] = []
         after = 0
-        while page := await self._store.unfinished(after=after):
+        while True:
+            try:
+                page = await self._store.unfinished(after=after)
+            except (CorruptRecord, NewerFormat) as error:
+                if error.position is None or error.job_id is None:
+                    raise
+                left[error.job_id], after = error, error.position
+                continue
+            if not page:
+                return found
             found += [each for each in page if is_recipe(each.job.data)]
             after = page[-1].created
-        return found
 
     async def _give_back(self) -> None:
         for runner in self._claims - self._needed:

@@ -509,7 +509,9 @@ def test_a_record_that_is_damaged_is_told(verb, path, run):
     damaged(path)
     status, out, err = run(verb, path, *([] if verb == "ls" else ["j1"]))
     assert (status, out) == (2, "")
-    assert err.startswith(f"jobstate {verb}: a stored record cannot be read: the record: ")
+    assert err.startswith(
+        f"jobstate {verb}: a stored record (of job j1, position 1) cannot be read: the record: "
+    )
 
 
 @pytest.mark.parametrize("verb", ["show", "history", "watch"])

@@ -20,6 +20,7 @@ from jobstate import (
     AlreadyClaimed,
     Command,
     CommandResult,
+    CorruptRecord,
     DependencyCycle,
     Entry,
     InvalidJobId,
@@ -601,6 +602,30 @@ async def test_recovering_twice_at_once_takes_each_job_up_once():
     assert sorted(taken) == ["first", *(f"x{number}" for number in range(5))]
     assert sorted(ran) == [f"x{number}" for number in range(5)]
     assert {job.attempt for job in runner.jobs} == {1}
+
+
+async def test_a_record_that_cannot_be_read_keeps_no_other_job():
+    """What is damaged is told of, and all else is taken up; what cannot be passed is raised."""
+
+    class Damaged(Durable):
+        errors: tuple[Exception, ...] = (CorruptRecord("version", "it is odd", "first", 0),)
+
+        async def unfinished(self, *, after: int = 0) -> Any:
+            if self.errors:
+                error, *rest = self.errors
+                self.errors = tuple(rest)
+                raise error
+            return await super().unfinished(after=after)
+
+    store = Damaged()
+    data = {"runner": "x", "v": 1, "function": "work", "args": ["north"], "priority": 0}
+    await store.create(JobRecord("north", 1.0, data=data))
+    async with runner_of(store) as runner:
+        jobs, left = await runner.recover()
+        assert ([job.id for job in jobs], list(left)) == (["north"], ["first"])
+        store.errors = (CorruptRecord("version", "it is odd"),)
+        with pytest.raises(CorruptRecord):
+            await runner.recover()
 
 
 # --- several runners ------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from anyio.lowlevel import checkpoint
 from jobstate import (
     JOB_LIFECYCLE,
     BadArgument,
+    CorruptRecord,
     DuplicateJob,
     Entry,
     InvalidJobId,
@@ -514,6 +515,8 @@ async def test_a_job_in_the_middle_of_a_transition_catches_up_after_it(path):
             async def load() -> None:
                 versions.append((await here.load("north")).version)
 
+            while mine not in here._keeper._behind:
+                await checkpoint()
             tasks.start_soon(load)
             await checkpoint()
             go_on.set()
@@ -706,6 +709,20 @@ async def test_a_store_that_cannot_be_followed_wakes_who_waits():
         with pytest.raises(StoreBroken, match="gone"):
             await stored.load("south")
         await job.start()
+
+
+async def test_a_record_that_cannot_be_read_concerns_its_job_alone():
+    """Who waits for that one is told; of the others everything is heard."""
+    store = Breaking()
+    async with jobs.open(store) as stored:
+        bad, good = [await stored.create(job_id) for job_id in ("bad", "good")]
+        for job_id in ("another", "bad"):
+            store.fails(CorruptRecord("version", "it is odd", job_id, store._position))
+        with pytest.raises(JobAbandoned, match="it is odd"):
+            await bad.completed()
+        step = Transition("good", 1, "start", "PENDING", "STARTED", 5.0, 1)
+        await store.append(Entry(step), expected=0)
+        assert (await good.reached(STARTED)).version == 1
 
 
 async def test_a_feed_that_stumbles_is_read_on():
