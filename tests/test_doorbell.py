@@ -239,6 +239,21 @@ def test_a_bell_that_could_not_be_reached_is_tried_again(error, tmp_path, monkey
     closed([*bells, *more])
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
+def test_a_bell_that_is_none_of_ours_any_more_is_passed_over(error, tmp_path, monkeypatch):
+    """Who has gone since his bell was seen, or is another user's, is not tried again."""
+    bells, _ = ring_of(tmp_path / "bells", 1)
+
+    def fail(other, address):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "connect", fail)
+        more, _ = ring_of(tmp_path / "bells", 1)
+    assert not more[0]._missed
+    closed([*bells, *more])
+
+
 def test_a_turn_that_fails_is_not_the_last(tmp_path, caplog, monkeypatch):
     """Whatever goes wrong as somebody rings, the thread goes on, and what it was is in the log."""
     monkeypatch.setattr(_doorbell, "RETRY", 0.02)

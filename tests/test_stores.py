@@ -630,6 +630,15 @@ class Lingering(MemoryStore):
         return feed
 
 
+class Early(MemoryStore):
+    """Gives streams that can be read before they are entered."""
+
+    def follow(self, job_id=None, *, after=0):
+        feed = super().follow(job_id, after=after)
+        feed._open = True
+        return feed
+
+
 class LeftOpen(MemoryStore):
     """Is not closed when its block is left."""
 
@@ -663,6 +672,7 @@ FAULTS = [
     (Finished, "check_last_progress_counts"),
     (Bare, "check_unfinished_are_found"),
     (EndsEarly, "check_following_an_ended_job_ends"),
+    (Early, "check_streams_are_for_one_reader"),
     (Lingering, "check_streams_are_for_one_reader"),
     (LeftOpen, "check_leaving_the_block_closes"),
     (Reluctant, "check_cancelled_closing_closes"),

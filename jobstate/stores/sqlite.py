@@ -52,6 +52,7 @@ class SQLiteStore(Store):
     The file is made when the store is first used, for this user alone (mode 0600). Beside it are
     SQLite's log, and a folder of the sockets by which the processes wake each other, and of locks.
     It must not be on a network file system, and a store must not be used on both sides of a fork.
+    It has threads from its first use until it is closed: one that is forgotten keeps them.
     It needs a POSIX system: elsewhere, importing it raises ``ImportError``.
 
     Args:

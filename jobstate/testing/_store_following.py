@@ -202,6 +202,7 @@ async def check_streams_are_for_one_reader(store: Store) -> None:
                 tasks.start_soon(wait)
                 await second.wait()
                 await store.append(step(1), expected=0)
+        await store.append(step(2), expected=1)
     try:
         await next_of(feed)
     except anyio.ClosedResourceError:
