@@ -67,10 +67,12 @@ class Process:
         Raises:
             StoreBroken: they are in another.
         """
-        if self.is_another:
+        pid = os.getpid()
+        if self._pid is None:
+            self._pid = pid
+        elif self._pid != pid:
             problem = f"it belongs to process {self._pid}, which this one was forked from"
             raise StoreBroken(name, problem)
-        self._pid = os.getpid()
 
 
 class Desk(Generic[_C]):
