@@ -170,13 +170,13 @@ class Dispatch:
         if closing is not None and closing.resumable:
             self.start_soon(leave, job, closing.reason)
             return
-        if meaning not in (JobStatus.PENDING, JobStatus.RETRY):
-            return
         if work.place is not None or work.due is not None:
             return
         stop = self.ending(work)
-        if stop is not None:
+        if stop is not None:  # also where others have started it
             self.start_soon(end, job, None, stop)
+        elif meaning not in (JobStatus.PENDING, JobStatus.RETRY):
+            return
         elif meaning is JobStatus.RETRY:
             work.due = self._timers.at(work.not_before, partial(self._line_up, work))
         elif not work.after:

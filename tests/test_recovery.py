@@ -46,6 +46,7 @@ from jobstate import (
     current_job,
     jobs,
 )
+from jobstate._replay import replay
 from jobstate.stores import decoded
 from jobstate.stores.memory import MemoryStore
 from jobstate.stores.sqlite import SQLiteStore
@@ -974,6 +975,23 @@ async def test_the_end_of_an_attempt_is_not_that_of_anothers(error, started):
             await job.succeed(2)
         outcome = await job.completed()
     assert (outcome.status, outcome.result, outcome.attempts) == (SUCCESS, 2, 2)
+
+
+async def test_what_others_have_started_again_is_revoked_when_the_runner_closes():
+    """Its own attempt is over by then, and says nothing of the job: nobody hangs."""
+    store = Durable()
+    async with runner_of(store) as runner:
+        job = await runner.submit(hang, "a", id="a")
+        await at_work("a")
+        await moved_by_others(store, "requeue", "start")
+        work = runner._dispatch.work_of(job)
+        assert work is not None
+        for entry in await store.history("a", after=1):
+            replay(job, entry)  # as the feed will have it
+        assert work.running is not None
+        with anyio.fail_after(5):
+            await runner.aclose()
+    assert (job.status, job.attempt, job.outcome.cause) == (REVOKED, 2, RevokeCause.SHUTDOWN)
 
 
 async def test_an_attempt_that_was_lost_may_have_been_seen_to():
