@@ -44,11 +44,9 @@ def name_of(number: int) -> str:
 def entry(name: str, version: int, *, final: bool = False) -> Entry:
     """Return a transition as most are: to and fro, or a job's last one."""
     trigger, source, dest = (
-        ("succeed", "STARTED", "SUCCESS")
-        if final
-        else ("start", "PENDING", "STARTED")
+        ("revoke" if final else "start", "PENDING", "REVOKED" if final else "STARTED")
         if version % 2
-        else ("requeue", "STARTED", "PENDING")
+        else ("succeed" if final else "requeue", "STARTED", "SUCCESS" if final else "PENDING")
     )
     step = Transition(name, version, trigger, source, dest, 1.7e9 + version / 7, version)
     return Entry(step, final)
