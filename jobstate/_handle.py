@@ -40,7 +40,9 @@ class JobHandle:
     whoever writes the rest, in this process or in another; waits can be cancelled, and leave
     nothing behind. To move the job, or to have hooks on it, `StoredJobs.load` it.
 
-    All of its methods raise:
+    Whatever is asked of it, it may raise one of these:
+
+    Raises:
         JobNotFound: the store has no such job.
         StoreClosed: the store was closed, or is while they wait.
         StoreBroken, StoreBusy, ForeignStore, NewerFormat, CorruptRecord: it cannot be read.

@@ -344,8 +344,8 @@ class JobRunner:
         taken up so far; it can be called again.
 
         Returns:
-            What was taken up, and what could not be: its function is not known here, say. Runners
-            of which nothing was taken up are left to others, who may know it.
+            The jobs that were taken up, and why others could not be. Runners of which nothing was
+            taken up are left to others, who may know how to do their work.
 
         Raises:
             UnsuitableWork: the runner has no store.

@@ -64,14 +64,17 @@ class Store(ABC):
     As an asynchronous context manager, a store is opened when the block is entered, where it is not
     opened by its first use, and closed when it is left.
 
-    Raises, whatever is asked of it:
+    Whatever is asked of it, it may raise one of these:
+
+    Raises:
         StoreClosed: the store was closed, or is while it waits.
         StoreBroken: the world keeps the store from it; nobody is left waiting for what will not be.
         StoreBusy: another program has locked it for too long.
-        ForeignStore, NewerFormat, CorruptRecord: what is there is not for this release to read. Of
-            a record, `CorruptRecord.position` says where to go on past it.
-        TypeError: a position or a version is no whole number; `BadArgument`, which is one: a record
-            is of another kind than is asked for.
+        ForeignStore, NewerFormat, CorruptRecord: what is there is not for this release to read. The
+            ``position`` of an error about a record says where to go on past it.
+        TypeError: a position or a version is no whole number.
+        BadArgument: a record is of the wrong kind.
+        InvalidJobId: what should name a job cannot.
     """
 
     durable: ClassVar[bool] = True
