@@ -1028,14 +1028,14 @@ async def test_a_runner_can_leave_its_jobs_for_another():
 
     runner = runner_of(store, limit=2, resumable=True)
     async with anyio.create_task_group() as tasks, runner:
+        retried = await runner.submit(fail, "d", id="d", retry=Retry(attempts=2))
+        await retried.reached(RETRY)
         for name, function in (("a", hang), ("b", hang), ("c", work)):
             job = await runner.submit(function, name, id=name)
             tasks.start_soon(wait, job)
-        retried = await runner.submit(fail, "d", id="d", priority=1, retry=Retry(attempts=2))
-        await retried.reached(RETRY)
         await at_work("a", "b", "d")
         await runner.aclose("a new release")
-        assert [job.status for job in runner.jobs] == [PENDING, PENDING, PENDING, RETRY]
+        assert [job.status for job in runner.jobs] == [RETRY, PENDING, PENDING, PENDING]
     assert sorted(told) == [
         f"job {name} was PENDING when it was abandoned: a new release" for name in "abc"
     ]
@@ -1046,7 +1046,7 @@ async def test_a_runner_can_leave_its_jobs_for_another():
         store=after, functions={"hang": work, "work": work, "fail": work}
     ) as runner:
         jobs, _ = await runner.recover()
-        assert [(job.id, job.attempt) for job in jobs] == [("a", 1), ("b", 1), ("c", 0), ("d", 1)]
+        assert [(job.id, job.attempt) for job in jobs] == [("d", 1), ("a", 1), ("b", 1), ("c", 0)]
     assert {job.id: (job.status, job.attempt) for job in jobs} == {
         "a": (SUCCESS, 2),
         "b": (SUCCESS, 2),
