@@ -352,6 +352,25 @@ def test_a_job_whose_loop_has_ended_is_not_waited_for(backend):
     assert job.snapshot().status is PENDING
 
 
+def test_a_job_that_ended_while_its_loop_did_is_told(backend, monkeypatch):
+    """Whoever waited for it hears of the loop's end, and still how the job ended."""
+
+    async def make():
+        job = Job("left")
+        await job.revoke("enough")
+        return job
+
+    job = anyio.run(make, backend=backend)
+
+    def completed(threadsafe):
+        answer = Future()
+        answer.set_exception(LoopEnded("left", "an event loop that has ended"))
+        return answer
+
+    monkeypatch.setattr(type(job.threadsafe), "completed", completed)
+    assert BlockingJob(job)._waited(60).reason == "enough"
+
+
 @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), "1", True])
 def test_what_is_no_time_is_refused(jobs, timeout):
     """Also of a job that has ended."""

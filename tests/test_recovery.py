@@ -725,6 +725,8 @@ async def test_a_job_that_ends_while_it_is_recovered_has_ended():
                 await self.append(Entry(step, final=True), expected=0)
                 step = Transition("other", 1, "start", "PENDING", "STARTED", 5.0, 1)
                 await self.append(Entry(step), expected=0)
+                for _ in range(10):
+                    await checkpoint()  # until the feed has told of that
             return page
 
     store = Meddled()
