@@ -371,8 +371,7 @@ class Keeper:
             except NotRestorable as error:
                 job.abandon(str(error))
                 return
-            job._abandoned = None  # whatever it was, the job is heard of
-            self._jobs._registry.abandoned.pop(job, None)
+            self._jobs._registry.resumed(job)  # whatever it was, the job is heard of
 
 
 class _Notes:
