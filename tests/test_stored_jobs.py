@@ -345,6 +345,25 @@ async def test_a_handle_tells_jobs_of_one_id_apart(make, path):
         assert (await stored.load("north")).status is PENDING
 
 
+async def test_an_ended_job_makes_way_for_another_of_its_id():
+    """Where others have made a job of an id anew, the one that ended is no longer found by it."""
+    store = MemoryStore()
+
+    async def work() -> str:
+        return "done"
+
+    async with JobRunner(store=store, functions=[work]) as runner:
+        job = await runner.submit(work, id="north")
+        assert await job == "done"
+        await store.prune(ended_before=2.0**40)
+        assert runner.jobs.get("north") is job
+        await store.create(JobRecord("north", 1.0))
+        with anyio.fail_after(5):
+            while "north" in runner.jobs:
+                await checkpoint()
+        assert job.status is SUCCESS
+
+
 async def test_a_clock_that_was_set_back_hides_no_progress():
     """The report that was stored last is the last one, whatever the time was."""
     store = MemoryStore()
