@@ -119,7 +119,7 @@ async def test_who_follows_is_told_where_nobody_can_look_for_him(path, monkeypat
 
         monkeypatch.setattr(threading.Thread, "start", fail)
         await follow()
-        store._rung()
+        store._waking.rung()
         await store.append(step(2), expected=1)
         await follow()
         monkeypatch.setattr(threading.Thread, "start", start)

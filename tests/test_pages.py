@@ -67,6 +67,7 @@ ORDER = [
     "jobstate.stores._sqlite_reading",
     "jobstate.stores._sqlite_rows",
     "jobstate.stores._sqlite_upkeep",
+    "jobstate.stores._sqlite_waking",
     "jobstate.stores.sqlite",
     "jobstate.stores",
     "jobstate._attempt",

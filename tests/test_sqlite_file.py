@@ -475,7 +475,7 @@ async def test_a_file_that_has_gone_is_told(path):
             path.touch()
             with pytest.raises(StoreBroken, match="the file was replaced"):
                 await store.append(step(1), expected=0)
-            store._rung()
+            store._waking.rung()
             with pytest.raises(StoreBroken, match="the file was replaced"):
                 await next_of(feed)
 

@@ -2,19 +2,17 @@
 
 One thread writes: it takes all that has piled up while it wrote before, commits it at once, and
 acknowledges nothing earlier. Another reads. Who follows is woken by whoever has committed, in this
-process or another (see `_doorbell`), and reads on for itself (see `_feeds`).
+process or another (see `_sqlite_waking`), and reads on for itself (see `_feeds`).
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 try:
     import fcntl  # noqa: F401  # said here for all pages below
@@ -36,14 +34,12 @@ from . import _sqlite_upkeep as upkeep
 from ._asked import bounded, check_follows, check_prune, names_of, text_of
 from ._claims import Claims
 from ._desk import Call, Desk, Process
-from ._doorbell import Doorbell
 from ._feeds import Feeds, Page, StoreFeed
 from ._sqlite_file import File
+from ._sqlite_waking import Waking
 
 _LONGEST = 2_000_000
 """Seconds that SQLite can be told to wait."""
-
-_log = logging.getLogger("jobstate")
 
 
 class SQLiteStore(Store):
@@ -87,14 +83,7 @@ class SQLiteStore(Store):
         self._file = File(Path(os.path.realpath(where)), synchronous, patience, create=create)
         self._feeds = Feeds(self._page, self._newest)
         self._claims = Claims(self._file.name, self._file.bells, self._feeds.check)
-        self._lock = threading.Lock()
-        self._bell: Doorbell | None = None
-        self._threads = 0
-        self._heard: int | None = None
-        """How far the store had come when those who follow were woken last."""
-
-        self._looking = False
-        self._backstop_hits = 0
+        self._waking = Waking(self._file, self._feeds, self._tell)
         name, process, close = self._file.name, Process(), self._file.close
         connect, left = self._connect, self._left
         self._writer = Desk(name, process, connect, self._write, close, left, self._tidy)
@@ -106,7 +95,7 @@ class SQLiteStore(Store):
     @property
     def backstop_hits(self) -> int:
         """How often something was found for which nobody had rung: it should stay 0."""
-        return self._backstop_hits
+        return self._waking.backstop_hits
 
     # --- what is asked of it ---
 
@@ -225,34 +214,27 @@ class SQLiteStore(Store):
     async def _newest(self) -> int:
         return await self._reader.ask(reading.position_of)
 
+    def _tell(
+        self, work: Callable[[sqlite3.Connection], object], failed: Callable[[], object]
+    ) -> None:
+        self._reader.tell(work, failed)
+
     # --- in the threads ---
 
     def _connect(self) -> sqlite3.Connection:
-        with self._lock:
-            self._threads += 1  # before all that can fail: `_left` is called in any case
+        self._waking.enter()  # before all that can fail: `_left` is called in any case
         connection = self._file.open()
         try:
-            with self._lock, self._file.told():
-                if self._bell is None:
-                    bell = Doorbell(self._file.bells, self._rung, partial(self._rung, silent=True))
-                    bell.open()
-                    self._bell = bell
+            with self._file.told():
+                self._waking.open()
         except BaseException:
             self._file.close(connection)
             raise
         return connection
 
     def _left(self) -> None:
-        """Hear that a thread has given up its connection; the last one takes the bell away."""
-        with self._lock:
-            self._threads -= 1
-            bell = None
-            if not self._threads:
-                bell, self._bell = self._bell, None
-        if bell is not None:
-            bell.close()
+        if self._waking.leave():
             self._claims.drop_all()
-        self._lost()
 
     def _write(self, connection: sqlite3.Connection, calls: list[Call]) -> None:
         alone = [call for call in calls if call.work == self._vacuum]
@@ -265,16 +247,12 @@ class SQLiteStore(Store):
                 call.error = self._file.error_of(answer)
             else:
                 call.value = answer
-        try:
-            cast(Doorbell, self._bell).ring()
-        except Exception:  # what is written is, whoever hears of it: others look after a while
-            _log.exception("those who follow %s in other processes are not woken", self._file.name)
-        self._rung()
+        self._waking.ring()
         for call in alone:
             self._do(call, partial(call.work, connection))
 
     def _tidy(self, connection: sqlite3.Connection) -> None:
-        cast(Doorbell, self._bell).mend()
+        self._waking.mend()
         self._file.shorten_log(connection)
 
     def _vacuum(self, connection: sqlite3.Connection) -> None:
@@ -285,8 +263,7 @@ class SQLiteStore(Store):
             self._do(call, partial(reading.at_one_moment, connection, call.work))
 
     def _read(self, connection: sqlite3.Connection, job_id: str | None, after: int) -> Page:
-        if self._heard is None:  # or what is missed first would not be known for missed
-            self._heard = reading.position_of(connection)
+        self._waking.begin(connection)
         return reading.page(connection, job_id, after)
 
     def _do(self, call: Call, work: Callable[[], Any]) -> None:
@@ -296,31 +273,3 @@ class SQLiteStore(Store):
                 call.value = work()
         except Exception as error:
             call.error = error
-
-    # --- waking those who follow ---
-
-    def _rung(self, *, silent: bool = False) -> None:
-        """Hear that somebody may have written, or that nobody has said so for long."""
-        with self._lock:
-            if self._looking or not self._feeds:
-                if not self._feeds:
-                    self._heard = None
-                return
-            self._looking = True
-        self._reader.tell(partial(self._look, silent=silent), self._lost)
-
-    def _look(self, connection: sqlite3.Connection, silent: bool) -> None:
-        """Wake those who follow what has moved."""
-        self._looking = False  # before looking: what comes meanwhile is looked at the next time
-        heard, jobs = self._heard, None
-        if heard is None:
-            self._heard = reading.position_of(connection)
-        else:
-            self._heard, jobs = reading.moved_since(connection, heard)
-            self._backstop_hits += silent and self._heard > heard
-        self._feeds.moved(jobs)
-
-    def _lost(self) -> None:
-        """Have all who follow look for themselves: they will be told what is wrong."""
-        self._looking, self._heard = False, None
-        self._feeds.moved(None)
