@@ -11,7 +11,7 @@ import anyio
 
 from ._attempt import Attempt, make_current
 from ._conclude import conclude, end, report, started
-from ._loop import task, was_cancelled
+from ._loop import loop_time, task, was_cancelled
 from ._run_errors import StopRequested
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._timers import Timers
@@ -162,7 +162,7 @@ class Attempts:
             running.stop = stop
             running.attempt.ask_to_stop(stop.reason)
             if running.given_until is None or self._hurried:
-                running.given_until = anyio.current_time() + (0 if self._hurried else self._grace)
+                running.given_until = loop_time() + (0 if self._hurried else self._grace)
             self._timers.cancel(running.grace)
             enforce = partial(self._enforce, work, running)
             running.grace = self._timers.at(running.given_until, enforce)

@@ -27,7 +27,7 @@ from ._conclude import end, give_up, leave, lost
 from ._errors import HookFailed
 from ._job import Job
 from ._line import Demand, Line, Rank
-from ._loop import Waiter, is_by_scope, running_loop, task, waiter
+from ._loop import Waiter, is_by_scope, loop_time, running_loop, task, waiter
 from ._run_errors import DependencyFailed
 from ._status import Cancellation, JobStatus, RevokeCause
 from ._timers import Timers
@@ -79,7 +79,7 @@ class Dispatch:
 
     def take_up(self, work: Work, timeout: float | None, delay: float) -> None:
         """Take on a job that another runner has left: interrupted, or with a delay before RETRY."""
-        work.not_before = anyio.current_time() + delay
+        work.not_before = loop_time() + delay
         self.take(work, timeout)
         if work.job._state.runs:
             self.start_soon(lost, work, self._random)
@@ -117,7 +117,7 @@ class Dispatch:
         work, last = self.work_of(job), job._history[-1]
         if work is None or last.internal:
             return
-        work.not_before = anyio.current_time() + last.delay if last.delay else 0.0
+        work.not_before = loop_time() + last.delay if last.delay else 0.0
         self._leave_line(work)
         if job._state.runs:
             work.started_by = task()

@@ -104,6 +104,15 @@ def call_soon(place: object, callback: Callable[[], object]) -> None:
         cast(Any, place).run_sync_soon(callback)
 
 
+def loop_time() -> float:
+    """Return the time on the event loop's own clock, in a callback of the loop as well.
+
+    There is no task in a callback of asyncio, and anyio knows of no loop where there is none.
+    """
+    loop = running_loop()
+    return anyio.current_time() if loop is None else loop.time()
+
+
 def task() -> object:
     """Return the task that runs this code, or ``None`` outside of any.
 

@@ -17,7 +17,7 @@ import anyio
 from ._errors import JobStateError
 from ._job import Job
 from ._json import LARGEST, NotPlain, check_plain, dumped
-from ._loop import Waiter, running_loop, waiter
+from ._loop import Waiter, loop_time, running_loop, waiter
 from ._records import Progress
 from ._store_errors import Unstorable
 from ._timers import Due, Timers
@@ -62,7 +62,7 @@ class Reports:
             self._unsaved[job] = self._due(job, 0.0), progress
 
     def _due(self, job: Job[Any, Any], not_before: float) -> Due:
-        when = max(anyio.current_time(), not_before)
+        when = max(loop_time(), not_before)
         return self._timers.at(when, partial(self._ready.append, job))
 
     async def flush(self, job: Job[Any, Any]) -> None:
@@ -96,7 +96,7 @@ class Reports:
         if progress is None:
             return
         if job._state.runs:
-            self._not_before[job] = anyio.current_time() + self._seconds
+            self._not_before[job] = loop_time() + self._seconds
         self._saving[job] = done = anyio.Event()
         try:
             try:

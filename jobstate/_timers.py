@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-import anyio
-
 from ._heap import Entry, Heap
+from ._loop import loop_time
 
 Due = Entry[float, Callable[[], object]]
 
@@ -22,7 +21,7 @@ class Timers:
 
     def after(self, seconds: float, callback: Callable[[], object]) -> Due:
         """Have *callback* called in so many seconds; what is returned serves to `cancel` that."""
-        return self.at(anyio.current_time() + seconds, callback)
+        return self.at(loop_time() + seconds, callback)
 
     def at(self, when: float, callback: Callable[[], object]) -> Due:
         """Have *callback* called at a moment on the loop's clock; see `after`."""
@@ -45,7 +44,7 @@ class Timers:
 
     def call_due(self) -> None:
         """Call whatever is due."""
-        now = anyio.current_time()
+        now = loop_time()
         while (first := self._heap.first()) is not None and first.key <= now:
             callback = cast(Callable[[], object], first.item)
             self._heap.discard(first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import partial
 from random import Random
 
@@ -34,6 +34,7 @@ from jobstate import (
     all_completed,
     current_job,
 )
+from jobstate._loop import call_soon, home
 from jobstate.executors import Tasks
 
 pytestmark = pytest.mark.anyio
@@ -365,6 +366,26 @@ async def test_a_job_that_waits_for_its_next_attempt_says_when_that_is():
         assert job.snapshot().retry_at == job.retry_at
         assert await job.cancel() is Cancellation.PREVENTED
         assert job.retry_at is None
+
+
+async def test_a_callback_of_the_loop_may_move_what_runs():
+    """Outside of any task, too, delays and the time of grace begin."""
+    gate = Gate()
+    async with JobRunner(lifecycle=cancellable()) as runner:
+        first = await runner.submit(gate)
+        second = await runner.submit(gate, retry=Retry(attempts=2))
+        for job in (first, second):
+            await job.reached(STARTED)
+        for move in (
+            partial(first.revoke_nowait, "enough"),
+            partial(second.retry_nowait, "not now", delay=0.001),
+        ):
+            call_soon(home(), partial(Context().run, move))
+        with anyio.fail_after(10):
+            await first.completed()
+            await second.reached(RETRY)
+        gate.open.set()
+    assert (path(first), path(second)) == ([STARTED, REVOKED], [STARTED, RETRY, STARTED, SUCCESS])
 
 
 async def test_the_random_part_of_a_wait_is_drawn_from_the_runners_dice():

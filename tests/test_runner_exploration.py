@@ -11,7 +11,6 @@ import os
 import re
 from collections import Counter
 
-import anyio
 import pytest
 
 from jobstate import Cancellation, RevokeCause, _attempts, _dispatch, _line, _timers
@@ -96,11 +95,9 @@ def delay_ignored(monkeypatch):
     moved = _dispatch.Dispatch.moved
 
     def hasty(self, job):
-        now, anyio.current_time = anyio.current_time, lambda: 0.0
-        try:
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(_dispatch, "loop_time", lambda: 0.0)
             moved(self, job)
-        finally:
-            anyio.current_time = now
 
     monkeypatch.setattr(_dispatch.Dispatch, "moved", hasty)
 

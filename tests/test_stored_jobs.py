@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
@@ -43,6 +44,7 @@ from jobstate import (
     Unreachable,
     Unstorable,
     WrongThread,
+    current_job,
     jobs,
 )
 from jobstate.abc import Store
@@ -855,6 +857,19 @@ async def test_progress_is_stored_when_its_time_has_come(monkeypatch):
         assert store.reports == [1]
         await store.reported.wait()
         assert store.reports == [1, 2]
+
+
+async def test_progress_is_stored_from_wherever_it_is_told():
+    """A report that a thread has sent is heard in a callback of the loop, outside of any task."""
+    store = Counting()
+
+    def plain() -> None:
+        current_job().report(25)
+        anyio.from_thread.run(checkpoint)  # by then, it was heard
+
+    async with JobRunner(store=store, functions=[plain]) as runner:
+        await runner.submit(plain)
+    assert store.reports == [25]
 
 
 async def test_progress_of_a_job_that_others_have_moved_is_stored(path):

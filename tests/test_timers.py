@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextvars import Context
+from functools import partial
+
 import anyio
 import pytest
 
+from jobstate._loop import call_soon, home
 from jobstate._timers import Timers
 from jobstate.testing import run_seeded
 
@@ -89,3 +93,12 @@ def test_the_clock_is_that_of_the_loop(backend):
         return timers.next - anyio.current_time()
 
     assert run_seeded(main, seed=1, backend=backend) == 1_000_000
+
+
+async def test_a_callback_of_the_loop_may_set_a_deadline(timers):
+    """The clock can be read outside of any task."""
+    called = anyio.Event()
+    call_soon(home(), partial(Context().run, timers.after, 0, called.set))
+    call_soon(home(), partial(Context().run, timers.call_due))
+    with anyio.fail_after(10):
+        await called.wait()
