@@ -167,10 +167,8 @@ class Keeper:
             try:
                 yield
             finally:
-                for job_id in moved.ids:
-                    job = self._jobs._registry.by_id.get(job_id)
-                    if job is not None:
-                        await self._catch_up(job)
+                by_id = self._jobs._registry.by_id
+                await self._catch_up(*(by_id[job_id] for job_id in moved.ids if job_id in by_id))
 
     def restore(self, stored: StoredJob) -> Job[Any, Any]:
         """Return a job as the store had it, perhaps a moment ago; one that is here, as it is."""
@@ -337,17 +335,16 @@ class Keeper:
             self._behind[job] = behind = _Behind()
             self._tasks.start_soon(self._read_on, job, behind)
 
-    async def _catch_up(self, job: Job[Any, Any]) -> None:
-        """Bring a job up to date, once nobody moves it; who finds that being done waits for it."""
-        behind = self._behind.get(job)
-        if behind is None:
-            self._behind[job] = behind = _Behind()
-            await self._read_on(job, behind)
-        else:
-            behind.more = True
-            await behind.over.wait()
+    async def _catch_up(self, *jobs: Job[Any, Any]) -> None:
+        """Return once jobs are up to date; cancelled, they come to be so all the same."""
+        for job in jobs:
+            self._catch_up_soon(job)
+        for job in jobs:
+            if job in self._behind:
+                await self._behind[job].over.wait()
 
     async def _read_on(self, job: Job[Any, Any], behind: _Behind) -> None:
+        """Bring a job up to date, once nobody moves it."""
         try:
             while behind.more:
                 behind.more = False

@@ -510,6 +510,64 @@ async def test_a_job_is_moved_by_others_while_it_is_loaded(path, monkeypatch):
         assert (await both[0].completed()).reason == "quicker"
 
 
+class Slow(MemoryStore):
+    """Answers whoever asks for a job, or for its history, when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: dict[str, anyio.Event] = {}
+        self.answers: dict[str, anyio.Event] = {}
+
+    def holds(self, *what: str) -> None:
+        """Have these answers wait, from now on."""
+        self.asked.update((each, anyio.Event()) for each in what)
+        self.answers.update((each, anyio.Event()) for each in what)
+
+    async def load(self, job_id: str) -> Any:
+        answer = await super().load(job_id)
+        await self._held("load")
+        return answer
+
+    async def history(self, job_id: str, *, after: int = 0) -> Any:
+        answer = await super().history(job_id, after=after)
+        await self._held("history")
+        return answer
+
+    async def _held(self, what: str) -> None:
+        if what in self.answers:
+            self.asked[what].set()
+            await self.answers[what].wait()
+
+
+async def test_a_job_catches_up_though_nobody_waits_for_it_to():
+    """Whoever has it loaded and is cancelled meanwhile leaves no job behind the store."""
+    store = Slow()
+    await store.create(JobRecord("north", 1.0))
+    loading = anyio.CancelScope()
+    async with jobs.open(store) as stored:
+
+        async def load() -> None:
+            with loading:
+                await stored.load("north")
+
+        async with anyio.create_task_group() as tasks:
+            store.holds("load", "history")
+            tasks.start_soon(load)
+            await store.asked["load"].wait()
+            step = Transition("north", 1, "revoke", "PENDING", "REVOKED", 5.0, 0)
+            await store.append(Entry(step, final=True), expected=0)
+            while not stored._keeper._notes["north"][0].ids:
+                await checkpoint()
+            store.answers["load"].set()
+            await store.asked["history"].wait()
+            loading.cancel()
+        assert loading.cancelled_caught
+        job = stored._jobs.get("north")
+        assert job.status is PENDING
+        store.answers["history"].set()
+        assert (await job.completed()).status is REVOKED
+
+
 async def test_a_job_in_the_middle_of_a_transition_catches_up_after_it(path):
     """What is heard while a hook runs is taken once the job is free, in order."""
     inside, go_on = anyio.Event(), anyio.Event()
