@@ -21,6 +21,7 @@ from ._job import Job
 from ._jobs import Jobs
 from ._lifecycle import Lifecycle
 from ._recipe import kept_output
+from ._records import Progress
 from ._replay import replay, replay_progress
 from ._reports import Reports
 from ._restore import restored
@@ -317,10 +318,16 @@ class Keeper:
                     self._replay(job, [record])
                 else:
                     self._catch_up_soon(job)
-        elif job not in self._reporting:
+        elif job in self._behind:
+            self._behind[job].more = True  # it may be of an attempt that the job has yet to hear of
+        else:
+            self._hear_progress(job, record)
+
+    def _hear_progress(self, job: Job[Any, Any], progress: Progress) -> None:
+        if job not in self._reporting:
             self._hearing = True
             try:
-                replay_progress(job, record)
+                replay_progress(job, progress)
             finally:
                 self._hearing = False
 
@@ -350,7 +357,11 @@ class Keeper:
                 behind.more = False
                 await job._take_turn()
                 try:
-                    self._replay(job, await self.missed(job.id, job.version))
+                    stored = await self.store.load(job.id)
+                    self._replay(job, stored.entries[job.version :])
+                    progress = stored.progress
+                    if progress is not None and progress.timestamp != job._reported:
+                        self._hear_progress(job, progress)
                 except StoreBusy:
                     behind.more = True
                 finally:

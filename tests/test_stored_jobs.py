@@ -511,32 +511,21 @@ async def test_a_job_is_moved_by_others_while_it_is_loaded(path, monkeypatch):
 
 
 class Slow(MemoryStore):
-    """Answers whoever asks for a job, or for its history, when it is let."""
+    """Answers whoever asks for a job when it is let."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: dict[str, anyio.Event] = {}
-        self.answers: dict[str, anyio.Event] = {}
+    answer: anyio.Event | None = None
 
-    def holds(self, *what: str) -> None:
-        """Have these answers wait, from now on."""
-        self.asked.update((each, anyio.Event()) for each in what)
-        self.answers.update((each, anyio.Event()) for each in what)
+    def hold(self) -> anyio.Event:
+        """Have whoever asks from now on wait for what is returned."""
+        self.asked, self.answer = anyio.Event(), anyio.Event()
+        return self.answer
 
     async def load(self, job_id: str) -> Any:
-        answer = await super().load(job_id)
-        await self._held("load")
-        return answer
-
-    async def history(self, job_id: str, *, after: int = 0) -> Any:
-        answer = await super().history(job_id, after=after)
-        await self._held("history")
-        return answer
-
-    async def _held(self, what: str) -> None:
-        if what in self.answers:
-            self.asked[what].set()
-            await self.answers[what].wait()
+        stored, answer = await super().load(job_id), self.answer
+        if answer is not None:
+            self.asked.set()
+            await answer.wait()
+        return stored
 
 
 async def test_a_job_catches_up_though_nobody_waits_for_it_to():
@@ -551,20 +540,21 @@ async def test_a_job_catches_up_though_nobody_waits_for_it_to():
                 await stored.load("north")
 
         async with anyio.create_task_group() as tasks:
-            store.holds("load", "history")
+            first = store.hold()
             tasks.start_soon(load)
-            await store.asked["load"].wait()
+            await store.asked.wait()
             step = Transition("north", 1, "revoke", "PENDING", "REVOKED", 5.0, 0)
             await store.append(Entry(step, final=True), expected=0)
             while not stored._keeper._notes["north"][0].ids:
                 await checkpoint()
-            store.answers["load"].set()
-            await store.asked["history"].wait()
+            second = store.hold()
+            first.set()
+            await store.asked.wait()
             loading.cancel()
         assert loading.cancelled_caught
         job = stored._jobs.get("north")
         assert job.status is PENDING
-        store.answers["history"].set()
+        second.set()
         assert (await job.completed()).status is REVOKED
 
 
@@ -621,6 +611,10 @@ async def test_nobody_reads_what_he_has_written_himself():
         async def history(self, job_id: str, *, after: int = 0) -> Any:
             self.asked += 1
             return await super().history(job_id, after=after)
+
+        async def load(self, job_id: str) -> Any:
+            self.asked += 1
+            return await super().load(job_id)
 
     store = Late()
     async with jobs.open(store) as stored:
@@ -822,12 +816,12 @@ async def test_a_job_that_could_not_be_read_is_heard_of_again():
     class Unread(MemoryStore):
         errors: tuple[Exception, ...] = ()
 
-        async def history(self, job_id: str, *, after: int = 0) -> Any:
+        async def load(self, job_id: str) -> Any:
             if self.errors:
                 error, *rest = self.errors
                 self.errors = tuple(rest)
                 raise error
-            return await super().history(job_id, after=after)
+            return await super().load(job_id)
 
     store = Unread()
     inside, go_on = anyio.Event(), anyio.Event()
@@ -1050,6 +1044,60 @@ async def test_progress_of_what_the_store_has_lost_is_left_out(caplog):
         job.report(20)
         del store._jobs["north"]
     assert "progress is not stored: no job 'north'" in caplog.text
+
+
+async def test_progress_is_known_of_a_job_that_was_behind():
+    """What is reported of a step that a job has yet to hear of is known once it has."""
+    store = Slow()
+    inside, go_on = anyio.Event(), anyio.Event()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+
+        async def hold(event: Any) -> None:
+            inside.set()
+            await go_on.wait()
+
+        job.on(STARTED, hold)
+        async with anyio.create_task_group() as tasks, job.changes(after=1) as changes:
+            tasks.start_soon(job.start)
+            await inside.wait()
+            steps = [("retry", "STARTED", "RETRY", 1), ("start", "RETRY", "STARTED", 2)]
+            for version, (trigger, source, dest, attempt) in enumerate(steps, 2):
+                step = Transition("north", version, trigger, source, dest, 5.0, attempt)
+                await store.append(Entry(step), expected=version - 1)
+            answer = store.hold()
+            go_on.set()
+            await store.asked.wait()
+            for percent in (20, 50):
+                await store.report(Progress("north", 3, 2, percent, {}, 5.0 + percent))
+                while not stored._keeper._behind[job].more:
+                    await checkpoint()
+            answer.set()
+            expected = [("north", 2, RETRY), ("north", 3, STARTED), ("north", 3, 50.0)]
+            assert await told(changes, 3) == expected
+
+
+async def test_progress_is_known_of_a_job_that_is_loaded_meanwhile():
+    """What is reported between the reading of a job and its joining the others is not missed."""
+    store = Slow()
+    await store.create(JobRecord("north", 1.0))
+    step = Transition("north", 1, "start", "PENDING", "STARTED", 5.0, 1)
+    await store.append(Entry(step), expected=0)
+    loaded: list[Any] = []
+    async with jobs.open(store) as stored:
+
+        async def load() -> None:
+            loaded.append(await stored.load("north"))
+
+        async with anyio.create_task_group() as tasks:
+            answer = store.hold()
+            tasks.start_soon(load)
+            await store.asked.wait()
+            await store.report(Progress("north", 1, 1, 50.0, {}, 6.0))
+            while not stored._keeper._notes["north"][0].ids:
+                await checkpoint()
+            answer.set()
+        assert loaded[0].progress == 50
 
 
 # --- all jobs of a store --------------------------------------------------------------------
