@@ -84,7 +84,7 @@ class Keeper:
         self._hearing = False
         """What is reported now comes from the store."""
 
-        self._lost: JobStateError | None = None
+        self.lost: JobStateError | None = None
         """Why nothing is heard of what others do any more."""
 
         jobs._own.journal = self
@@ -156,9 +156,10 @@ class Keeper:
         job = self._jobs._registry.by_id.get(job_id)
         with self._noting(job_id) as moved:
             if job is None or job._state.final:  # the store may have let go of that one
-                if self._lost is not None:
-                    raise type(self._lost)(*self._lost.args) from self._lost
-                job = self.restore(await self.store.load(job_id))
+                stored = await self.store.load(job_id)
+                if self.lost is not None:  # perhaps meanwhile
+                    raise type(self.lost)(*self.lost.args) from self.lost
+                job = self.restore(stored)
         return await self._up_to_date(job, moved)
 
     @asynccontextmanager
@@ -271,7 +272,7 @@ class Keeper:
                         after = self._passed(error)
                         if after is None:
                             break
-                    self._lost = error
+                    self.lost = error
                     lost(error)
             finally:
                 self._tasks = None

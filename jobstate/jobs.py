@@ -221,7 +221,11 @@ class StoredJobs:
             known = ", ".join(self.lifecycles)
             problem = f"not one of those that open(…, lifecycles=…) has: {known}"
             raise BadArgument(job.id, f"create(lifecycle={lifecycle!r})", problem)
-        return await self._kept(job.id).add(job)
+        keeper = self._kept(job.id)
+        await keeper.add(job)
+        if keeper.lost is not None and not job._state.final:
+            job.abandon(str(keeper.lost))  # as those were that were here when it was lost
+        return job
 
     async def load(self, job_id: str) -> Job[Any, Any]:
         """Return a job of the store, to be moved and hooked; the same one each time.

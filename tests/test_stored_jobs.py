@@ -782,6 +782,31 @@ async def test_a_store_that_cannot_be_followed_wakes_who_waits():
         with pytest.raises(StoreBroken, match="gone"):
             await stored.load("south")
         await job.start()
+        late = await stored.create("west")
+        with pytest.raises(JobAbandoned, match="gone"):
+            await late.completed()
+        await late.revoke()
+        assert (await late.completed()).status is REVOKED
+
+
+async def test_a_store_that_is_lost_while_a_job_is_loaded_is_told():
+    """Nobody is given a job of which nothing more will be heard."""
+
+    class Lost(Breaking):
+        async def load(self, job_id: str) -> Any:
+            stored = await super().load(job_id)
+            self.fails(*(StoreBroken("north sea", "gone") for _ in range(4)))
+            while self.errors:
+                await checkpoint()
+            for _ in range(5):
+                await checkpoint()
+            return stored
+
+    store = Lost()
+    await store.create(JobRecord("north", 1.0))
+    async with jobs.open(store) as stored:
+        with pytest.raises(StoreBroken, match="gone"):
+            await stored.load("north")
 
 
 async def test_a_record_that_cannot_be_read_concerns_its_job_alone():
