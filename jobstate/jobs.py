@@ -109,9 +109,9 @@ class StoredJobs:
                 try:
                     yield
                 finally:
+                    self._open = None  # first: nothing is begun that could not be gone on with
                     self._jobs.close()
         finally:
-            self._open = None
             self._lost("the block of its store was left")
 
     def _lost(self, why: JobStateError | str) -> None:

@@ -1047,6 +1047,27 @@ async def test_progress_that_was_heard_is_not_stored_again():
         assert store.reports == [10]
 
 
+async def test_nothing_is_made_while_the_block_is_left():
+    """Whoever is told that the jobs are closed has left nothing in the store."""
+
+    class Meddled(MemoryStore):
+        asked = 0
+
+        async def report(self, progress: Progress) -> None:
+            for call in (stored.create, stored.load):
+                with pytest.raises(JobsClosed):
+                    await call("south")
+                self.asked += 1
+            await super().report(progress)
+
+    store = Meddled()
+    async with jobs.open(store) as stored:
+        job = await stored.create("north")
+        await job.start()
+        job.report(10)
+    assert (list(store._jobs), store.asked) == (["north"], 2)
+
+
 async def test_progress_is_stored_though_the_block_is_cancelled():
     """Leaving the block by a cancellation leaves the last report in the store."""
     store = Counting()
