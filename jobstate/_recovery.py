@@ -142,8 +142,7 @@ class KeptWork:
                         self._needed.add(data["runner"])
         finally:
             self._recovering -= 1
-        if not self._recovering:  # or another call might be about to need them
-            await self._give_back()
+        await self._give_back()
         return Recovered(tuple(jobs), left)
 
     async def _unfinished(self, left: dict[str, JobStateError]) -> list[StoredJob]:
@@ -164,7 +163,9 @@ class KeptWork:
             after = page[-1].created
 
     async def _give_back(self) -> None:
-        for runner in self._claims - self._needed:
+        """Let others have what is not needed, unless a call of `recovered` is about to need it."""
+        while not self._recovering and (idle := self._claims - self._needed):
+            runner = idle.pop()
             self._claims.discard(runner)
             await self._store.release(runner)
 

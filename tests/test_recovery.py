@@ -742,6 +742,31 @@ async def test_a_job_that_ends_while_it_is_recovered_has_ended():
     assert ran == []
 
 
+async def test_a_claim_that_is_needed_by_now_is_not_given_back():
+    """Nobody else may run what one call takes up while another gives back what it had no use for."""
+
+    class Meddled(Durable):
+        taken: Any = ()
+
+        async def release(self, name: str) -> None:
+            await super().release(name)
+            if "first" not in self._jobs:
+                await self.create(JobRecord("first", 1.0))
+                self.taken = (await runner.recover()).jobs
+
+    store = Meddled()
+    for name in ("x", "y"):
+        data = {"runner": name, "v": 1, "function": "work", "args": [name]}
+        await store.create(JobRecord(f"of-{name}", 1.0, data={**data, "after": {"first": True}}))
+    async with runner_of(store) as runner:
+        assert (await runner.recover()).jobs == ()
+        assert [job.id for job in store.taken] == ["of-x", "of-y"]
+        for name in ("x", "y"):
+            with pytest.raises(AlreadyClaimed):
+                await store.claim(name)
+        await runner.aclose()
+
+
 async def test_cancelling_the_block_revokes_what_is_kept():
     """However the block is left, what becomes of the jobs is in the store."""
     store = Durable()
