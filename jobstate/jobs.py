@@ -62,6 +62,9 @@ class StoredJobs:
     ) -> None:
         self._given = store if isinstance(store, Store) else None
         self._path = None if isinstance(store, Store) else os.fspath(store)
+        if self._path is not None:
+            self._of_path(create=False)  # says so where it names no file
+            self._path = os.path.abspath(self._path)  # wherever the program goes later
         self.lifecycles: Mapping[str, Lifecycle[Any]] = _by_name(lifecycles)
         """The lifecycles that are known, by their names."""
 

@@ -1343,3 +1343,18 @@ async def test_what_cannot_be_opened():
         jobs.open("x.db", lifecycles=["review"])  # type: ignore[list-item]
     with pytest.raises(TypeError):
         jobs.open(3)  # type: ignore[arg-type]
+    for nowhere in ("", "folder/", ":memory:", "x\0.db"):
+        with pytest.raises(ValueError, match=r"names no file|embedded null"):
+            jobs.open(nowhere)
+
+
+async def test_a_path_stays_what_it_was(path, monkeypatch):
+    """A program that goes to another folder afterwards reads and writes the same file."""
+    monkeypatch.chdir(path.parent)
+    stored = jobs.open(path.name)
+    (path.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(path.parent / "elsewhere")
+    async with stored:
+        await stored.create("north")
+    assert [job.id for job in await stored.list()] == ["north"]
+    assert [job.id for job in await jobs.open(path).list()] == ["north"]
