@@ -103,7 +103,7 @@ class StoredJobs:
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
-        store = self._given or self._of_path(create=True)
+        store = self._of_path(create=True) if self._given is None else self._given
         self._keeper = Keeper(store, self._jobs, self.lifecycles.values(), clock=time.time)
         self._home = home()
         try:
@@ -130,7 +130,8 @@ class StoredJobs:
             yield self._open
             return
         if self._aside is None:
-            self._aside = self._given or self._of_path(create=False)
+            given = self._given
+            self._aside = self._of_path(create=False) if given is None else given
         self._users += 1
         try:
             yield self._aside

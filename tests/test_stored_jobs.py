@@ -1348,6 +1348,20 @@ async def test_what_cannot_be_opened():
             jobs.open(nowhere)
 
 
+async def test_a_store_may_count_its_jobs():
+    """One that has a length, and is empty, is a store as any other."""
+
+    class Counted(MemoryStore):
+        def __len__(self) -> int:
+            return len(self._jobs)
+
+    store = Counted()
+    assert await jobs.open(store).list() == []
+    async with jobs.open(store) as stored:
+        await stored.create("north")
+    assert len(store) == 1
+
+
 async def test_a_path_stays_what_it_was(path, monkeypatch):
     """A program that goes to another folder afterwards reads and writes the same file."""
     monkeypatch.chdir(path.parent)
