@@ -54,12 +54,12 @@ class JobUnfinished(JobStateError):
 class JobsClosed(JobStateError):
     """The collection takes no more jobs, or none yet; nothing has changed."""
 
-    def __init__(self, job_id: str, state: str = "was closed") -> None:
-        self.job_id, self.state = job_id, state
-        super().__init__(job_id, state)
+    def __init__(self, job_id: str, state: str = "was closed", request: str = "added") -> None:
+        self.job_id, self.state, self.request = job_id, state, request
+        super().__init__(job_id, state, request)
 
     def __str__(self) -> str:
-        return f"job {self.job_id} cannot be added: the collection {self.state}"
+        return f"job {self.job_id} cannot be {self.request}: the collection {self.state}"
 
 
 class ChangesLost(JobStateError):

@@ -225,7 +225,7 @@ class StoredJobs:
             known = ", ".join(self.lifecycles)
             problem = f"not one of those that open(…, lifecycles=…) has: {known}"
             raise BadArgument(job.id, f"create(lifecycle={lifecycle!r})", problem)
-        keeper = self._kept(job.id)
+        keeper = self._kept(job.id, "added")
         await keeper.add(job)
         if keeper.lost is not None and not job._state.final:
             job.abandon(str(keeper.lost))  # as those were that were here when it was lost
@@ -244,13 +244,14 @@ class StoredJobs:
             JobsClosed: the block was not entered, or has been left.
             WrongThread: called outside the block's event loop.
         """
-        return await self._kept(job_id).load(job_id)
+        return await self._kept(job_id, "loaded").load(job_id)
 
-    def _kept(self, job_id: str) -> Keeper:
+    def _kept(self, job_id: str, request: str) -> Keeper:
         if self._keeper is None:
-            raise JobsClosed(job_id, "has not been opened; use it as an async context manager")
+            state = "has not been opened; use it as an async context manager"
+            raise JobsClosed(job_id, state, request)
         if self._open is None:
-            raise JobsClosed(job_id)
+            raise JobsClosed(job_id, request=request)
         here = home()
         if here is not self._home:
             raise WrongThread(job_id, describe(self._home), describe(here))

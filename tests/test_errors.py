@@ -282,6 +282,7 @@ SENTENCES: list[tuple[JobStateError, str]] = [
     ),
     (JobUnfinished("j1", Light.RED), "job j1 is RED: it cannot be forgotten until it ends"),
     (JobsClosed("j1"), "job j1 cannot be added: the collection was closed"),
+    (JobsClosed("j1", "is full", "loaded"), "job j1 cannot be loaded: the collection is full"),
     (
         ChangesLost(120, 1250),
         "lost 1,250 changes of 120 finished jobs, forgotten unread: "

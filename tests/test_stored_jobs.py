@@ -1270,14 +1270,16 @@ async def test_jobs_are_made_once(path):
 async def test_jobs_are_made_and_moved_inside_of_the_block_alone(path):
     """Before it and after it, the error says so; a block is entered once."""
     stored = jobs.open(path)
-    with pytest.raises(JobsClosed, match="has not been opened"):
-        await stored.create("north")
+    requests = ((stored.create, "added"), (stored.load, "loaded"))
+    for call, request in requests:
+        with pytest.raises(JobsClosed, match=f"cannot be {request}: .* has not been opened"):
+            await call("north")
     async with stored:
         job = await stored.create("north")
         with pytest.raises(RuntimeError, match="entered once"):
             await stored.__aenter__()
-    for call in (stored.create, stored.load):
-        with pytest.raises(JobsClosed, match="was closed"):
+    for call, request in requests:
+        with pytest.raises(JobsClosed, match=f"cannot be {request}: .* was closed"):
             await call("north")
     with pytest.raises(JobAbandoned, match="was left"):
         await job.completed()
