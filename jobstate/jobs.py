@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from operator import index
 from types import TracebackType
 from typing import Any
 
@@ -165,7 +166,12 @@ class StoredJobs:
         Args:
             statuses: only those that have one of them, if any is given.
             limit: so many at most; ``None`` means all.
+
+        Raises:
+            TypeError, ValueError: *limit* is no number of jobs.
         """
+        if limit is not None and index(limit) < 0:
+            raise ValueError(f"limit is how many jobs are listed at most, and not {limit}")
         found: list[Snapshot[Any, str]] = []
         before: int | None = None
         wanted: Collection[str] = [getattr(status, "name", status) for status in statuses]

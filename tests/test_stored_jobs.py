@@ -1164,6 +1164,11 @@ async def test_jobs_are_listed(path):
         found = await jobs.open(path).list(STARTED)
         assert [(shot.id, shot.status) for shot in found] == [(id, "STARTED") for id in made[:5]]
         assert await stored.list("SUCCESS", REVOKED) == []
+        assert await stored.list(limit=0) == []
+        with pytest.raises(ValueError, match="how many jobs are listed at most, and not -1"):
+            await stored.list(limit=-1)
+        with pytest.raises(TypeError):
+            await stored.list(limit="3")
 
 
 async def test_changes_of_all_jobs_are_read(path):
