@@ -743,7 +743,7 @@ async def test_a_job_that_ends_while_it_is_recovered_has_ended():
 
 
 async def test_a_claim_that_is_needed_by_now_is_not_given_back():
-    """Nobody else may run what one call takes up while another gives back what it had no use for."""
+    """What one call takes up is left to it, though another gives back what it had no use for."""
 
     class Meddled(Durable):
         taken: Any = ()
