@@ -134,7 +134,7 @@ class Keeper:
         )
         by_id = self._jobs._registry.by_id
         there = self._coming.get(job.id) or by_id.get(job.id)
-        if there is not None and not there._state.final:
+        if there is not None and (job.id in self._coming or not there._state.final):
             raise DuplicateJob(job.id, there.status)
         self._coming[job.id] = job
         try:

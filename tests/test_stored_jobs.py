@@ -1272,6 +1272,36 @@ async def test_jobs_are_made_once(path):
             await there.create("north")
 
 
+async def test_a_job_that_ends_before_it_is_said_to_be_made_is_made_once():
+    """Until the store has answered, another of its id is refused, whatever became of it."""
+
+    class Late(MemoryStore):
+        async def create(self, job: Any) -> int:
+            position = await super().create(job)
+            written.set()
+            await go_on.wait()
+            return position
+
+    written, go_on = anyio.Event(), anyio.Event()
+    made: list[Any] = []
+    async with jobs.open(Late()) as stored:
+
+        async def make() -> None:
+            made.append(await stored.create("north"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(make)
+            await written.wait()
+            job = await stored.load("north")
+            await job.revoke()
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                with pytest.raises(DuplicateJob):
+                    await stored.create("north")
+            go_on.set()
+        assert made == [job]
+
+
 async def test_jobs_are_made_and_moved_inside_of_the_block_alone(path):
     """Before it and after it, the error says so; a block is entered once."""
     stored = jobs.open(path)
