@@ -347,9 +347,8 @@ class Keeper:
         """Return once jobs are up to date; cancelled, they come to be so all the same."""
         for job in jobs:
             self._catch_up_soon(job)
-        for job in jobs:
-            if job in self._behind:
-                await self._behind[job].over.wait()
+        for behind in [self._behind[job] for job in jobs if job in self._behind]:
+            await behind.over.wait()
 
     async def _read_on(self, job: Job[Any, Any], behind: _Behind) -> None:
         """Bring a job up to date, once nobody moves it."""

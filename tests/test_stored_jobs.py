@@ -1111,6 +1111,8 @@ async def test_progress_is_known_of_a_job_that_was_behind():
             for version, (trigger, source, dest, attempt) in enumerate(steps, 2):
                 step = Transition("north", version, trigger, source, dest, 5.0, attempt)
                 await store.append(Entry(step), expected=version - 1)
+            while job not in stored._keeper._behind:
+                await checkpoint()
             answer = store.hold()
             go_on.set()
             await store.asked.wait()
