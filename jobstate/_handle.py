@@ -17,7 +17,7 @@ from ._ids import checked_id
 from ._job import Job
 from ._records import Outcome, Progress, Snapshot, Transition
 from ._replay import replay, replay_progress
-from ._restore import Lifecycles, begun
+from ._restore import Lifecycles, begun, shown
 from ._run_errors import JobNotFound
 from ._stored import Entry, JobRecord
 from .abc import Feed, Store
@@ -107,7 +107,7 @@ class JobHandle:
         A member of `JobStatus` equals its name.
         """
         async with self._shelf._in_use() as store:
-            return (await store.load(self.id)).snapshot()
+            return shown(await store.load(self.id), self._shelf.lifecycles)
 
     async def history(self, after: int = 0) -> tuple[Transition[str], ...]:
         """Return the transitions of the job after a version, in order, with names for statuses."""

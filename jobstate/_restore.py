@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from ._errors import UnknownStatus
 from ._job import Job
 from ._lifecycle import Lifecycle
+from ._records import Snapshot
 from ._replay import replay, replay_progress
 from ._store_errors import NotRestorable
 from ._stored import JobRecord, StoredJob
@@ -57,3 +60,12 @@ def restored(
         if progress is not None and progress.version == job.version:
             replay_progress(job, progress)
     return job
+
+
+def shown(stored: StoredJob, lifecycles: Lifecycles) -> Snapshot[Any, str]:
+    """Return all that can be read of a job, whether its lifecycle is known or not."""
+    meaning = None
+    if stored.job.lifecycle in lifecycles:
+        with suppress(UnknownStatus):  # it was another lifecycle then
+            meaning = lifecycles[stored.job.lifecycle].meaning(stored.status)
+    return stored.snapshot(meaning)

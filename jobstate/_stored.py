@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from ._arguments import UNSET
 from ._ids import new_id
 from ._records import ErrorInfo, Progress, Snapshot, Transition, moment
+from ._status import JobStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,14 @@ class StoredJob:
         errors = [step.error for step in steps if step.attempt == steps[-1].attempt and step.error]
         return errors[-1] if errors else None
 
-    def snapshot(self) -> Snapshot[Any, str]:
-        """Return all that can be read of the job; statuses are names, whatever its lifecycle."""
+    def snapshot(self, meaning: JobStatus | None = None) -> Snapshot[Any, str]:
+        """Return all that can be read of the job; statuses are names, whatever its lifecycle.
+
+        Args:
+            meaning: what its status means by its lifecycle; by default, what it is named like.
+        """
         job, progress, status, error = self.job, self.progress, self.status, self.error
+        means = meaning or status
         steps = [entry.transition for entry in self.entries]
         attempt = steps[-1].attempt if steps else 0
         percent = 0.0
@@ -131,7 +137,7 @@ class StoredJob:
             name=job.name,
             status=status,
             version=self.version,
-            progress=100.0 if status == "SUCCESS" else percent,
+            progress=100.0 if means == "SUCCESS" else percent,
             attempt=attempt,
             max_attempts=job.max_attempts,
             result=result,
@@ -142,6 +148,6 @@ class StoredJob:
             created_at=moment(job.timestamp),
             updated_at=moment(max(moments)),
             retry_at=moment(retry.timestamp + (retry.delay or 0.0))
-            if retry is not None and status == "RETRY"
+            if retry is not None and means == "RETRY"
             else None,
         )

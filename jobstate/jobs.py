@@ -26,6 +26,7 @@ from ._keeper import Keeper
 from ._lifecycle import Lifecycle
 from ._loop import describe, home
 from ._records import Snapshot
+from ._restore import shown
 from ._run_errors import JobsClosed
 from .abc import Store
 
@@ -180,7 +181,7 @@ class StoredJobs:
                 page = await store.jobs(statuses=wanted, before=before)
                 if not page:
                     break
-                found += (stored.snapshot() for stored in page)
+                found += (shown(stored, self.lifecycles) for stored in page)
                 before = page[-1].created
         return found[:limit]
 

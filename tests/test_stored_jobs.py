@@ -1222,6 +1222,39 @@ async def test_jobs_of_a_lifecycle_of_ones_own(path):
             await stored.load("north")
 
 
+async def test_statuses_of_ones_own_are_shown_as_what_they_mean(path):
+    """What waits for its next attempt, and what has succeeded, is told as the job itself does."""
+    encoding = Lifecycle[str](
+        "encoding",
+        states=["QUEUED", "RUNNING", "WAITING", {"name": "DONE", "final": True}],
+        transitions=[
+            ["start", ["QUEUED", "WAITING"], "RUNNING"],
+            ["retry", "RUNNING", "WAITING"],
+            ["succeed", "RUNNING", "DONE"],
+        ],
+        means={"RUNNING": STARTED, "WAITING": RETRY, "DONE": SUCCESS},
+    )
+    async with jobs.open(path, lifecycles=[encoding]) as stored:
+        job = await stored.create("north", lifecycle=encoding)
+        await job.start()
+        job.report(40)
+        await job.retry("busy", delay=60)
+        assert await stored.get("north").snapshot() == job.snapshot()
+        assert await stored.list() == [job.snapshot()]
+        await job.start()
+        await job.succeed()
+        assert await stored.get("north").snapshot() == job.snapshot()
+    shot = await jobs.open(path).get("north").snapshot()
+    assert (shot.status, shot.progress) == ("DONE", 0)  # what it means is not known here
+    changed = Lifecycle[str](
+        "encoding",
+        states=["QUEUED", {"name": "ENDED", "final": True}],
+        transitions=[["end", "QUEUED", "ENDED"]],
+    )
+    again = await jobs.open(path, lifecycles=[changed]).get("north").snapshot()
+    assert again == shot
+
+
 async def test_a_step_that_the_lifecycle_lacks_abandons_the_job(path):
     """A step of a process with another lifecycle of that name cannot be taken; waits are told."""
     wider = JOB_LIFECYCLE.derive(
