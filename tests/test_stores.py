@@ -221,6 +221,13 @@ class SilentProgress(MemoryStore):
         self._feeds.moved = moved
 
 
+class Rounding(MemoryStore):
+    """Takes any number for a version."""
+
+    async def append(self, entry, *, expected):
+        return await super().append(entry, expected=int(expected))
+
+
 class Sharing(MemoryStore):
     """Gives out the very values that it was given."""
 
@@ -662,6 +669,7 @@ FAULTS = [
     (Small, "check_the_largest_is_kept"),
     (Shallow, "check_the_largest_is_kept"),
     (Signed, "check_any_position_can_be_asked_for"),
+    (Rounding, "check_positions_are_whole_numbers"),
     (Undiscerning, "check_records_of_another_kind_are_refused"),
     (Torn, "check_what_is_loaded_is_of_one_moment"),
     (EndedFirst, "check_nothing_follows_the_end"),

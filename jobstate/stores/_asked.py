@@ -35,9 +35,10 @@ def check_follows(entry: Entry, expected: int) -> None:
 
     Raises:
         BadArgument: it is not; to write it would leave a gap.
+        TypeError: a version is a whole number.
     """
     version = entry.transition.version
-    if version != expected + 1:
+    if version != index(expected) + 1:
         problem = f"after version {expected} comes no version {version}"
         raise BadArgument(entry.transition.job_id, "append()", problem)
 

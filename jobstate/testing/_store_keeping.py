@@ -141,6 +141,31 @@ async def check_any_position_can_be_asked_for(store: Store) -> None:
             assert [kept async for kept in feed] == []
 
 
+async def check_positions_are_whole_numbers(store: Store) -> None:
+    """What is no whole number is no position, and no version, and nothing is written for it."""
+    await moved(store, 1)
+
+    async def follow(after: Any) -> None:
+        async with store.follow("j1", after=after):
+            pass
+
+    calls: list[Callable[[Any], Awaitable[Any]]] = [
+        lambda after: store.history("j1", after=after),
+        lambda after: store.unfinished(after=after),
+        lambda before: store.jobs(before=before),
+        lambda expected: store.append(step(2), expected=expected),
+        follow,
+    ]
+    for wrong in (1.0, "1"):
+        for call in calls:
+            try:
+                await call(wrong)
+            except TypeError:
+                continue
+            raise AssertionError(f"{wrong!r} was taken for a whole number")
+    assert (await store.load("j1")).version == 1
+
+
 async def check_ids_are_apart(store: Store) -> None:
     """Jobs whose ids look alike are different jobs."""
     ids = ["a", "A", "a-", "a_", "_", "-", "1", "01", "a" * 128, "a" * 127]

@@ -29,6 +29,7 @@ STORE_CHECKS: tuple[StoreCheck, ...] = (
     keeping.check_unknown_job_is_told,
     keeping.check_history_begins_where_asked,
     keeping.check_any_position_can_be_asked_for,
+    keeping.check_positions_are_whole_numbers,
     keeping.check_ids_are_apart,
     keeping.check_names_of_no_job_are_refused,
     keeping.check_unstorable_changes_nothing,
