@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar, cast
 from zlib import crc32
 
@@ -78,7 +79,8 @@ def jobs(
     bound = 2**63 - 1 if before is None else before
     found: list[tuple[int, int]] = []
     for status in statuses:
-        found += connection.execute(last_of, (bound, status, PAGE))
+        with suppress(UnicodeEncodeError):  # half of a surrogate pair: nothing stored has it
+            found += connection.execute(last_of, (bound, status, PAGE))
     if not statuses:
         found += connection.execute(f"{select} ORDER BY number DESC LIMIT ?", (bound, PAGE))
     newest = sorted(found, reverse=True)[:PAGE]
