@@ -90,6 +90,20 @@ def marked_database(path):
         connection.execute("PRAGMA application_id=7")
 
 
+def database_of_no_format(path):
+    """Make one that bears our mark and is of no format that there ever was."""
+    with plain(path) as connection:
+        connection.execute("PRAGMA application_id=0x4A4F4253")
+        connection.execute("PRAGMA user_version=-1")
+
+
+def database_before_the_first_format(path):
+    """Make one that bears our mark, and has a table that is none of ours."""
+    with plain(path) as connection:
+        connection.execute("PRAGMA application_id=0x4A4F4253")
+        connection.execute("CREATE TABLE diary (day TEXT)")
+
+
 def killed(path, statements):
     """Make what another program leaves that is killed after some statements."""
     scene = path.with_name("scene")
@@ -127,6 +141,8 @@ def database_with_a_journal(path):
         (database_with_a_journal, "a database of another program"),
         (other_database, "a database of another program"),
         (marked_database, "a database of another program"),
+        (database_of_no_format, "a database of another program"),
+        (database_before_the_first_format, "a database of another program"),
     ],
 )
 async def test_what_is_no_store_is_left_as_it_is(make, found, path):

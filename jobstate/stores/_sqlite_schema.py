@@ -53,7 +53,8 @@ def identify(connection: sqlite3.Connection, store: str) -> int:
     version: int = value_of(connection, "PRAGMA user_version")
     tables = value_of(connection, "SELECT count(*) FROM sqlite_schema")
     connection.execute("ROLLBACK")
-    if application != APPLICATION and (application or version or tables):
+    ours = application == APPLICATION and version > 0  # both are written at once
+    if not ours and (application or version or tables):
         raise ForeignStore(store, "a database of another program")
     if version > len(MIGRATIONS):
         raise NewerFormat(f"store {store}", version, len(MIGRATIONS))
