@@ -48,6 +48,8 @@ async def _follow(
     async with store.follow(job_id, after=None if job_id is None else 0) as feed:
         async for _, record in feed:
             if isinstance(record, JobRecord):
+                if job_id in names:  # it was let go of, and this is another of its id
+                    raise JobNotFound(job_id, 0)
                 names[record.id] = record.name
                 continue
             if isinstance(record, Entry):

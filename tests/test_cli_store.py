@@ -787,6 +787,23 @@ def test_a_job_that_is_let_go_of_ends_its_watch(path):
         assert err.startswith("jobstate watch: no job 'j1' is known here")
 
 
+def test_another_job_of_its_id_is_not_watched_in_its_place(path):
+    """What became of the first one is not known any more: the status is 2."""
+    keep(path, JobRecord("j1", BEGAN))
+    with Watch(path, "j1") as watch:
+        keep(path, start("j1"))
+        assert watch.line() == "j1  PENDING -> STARTED"
+        with sqlite3.connect(path) as connection:
+            connection.execute("DELETE FROM kept")
+            connection.execute("DELETE FROM job")
+            connection.execute("UPDATE counter SET position = position + 1, pruned = position + 1")
+        connection.close()
+        keep(path, JobRecord("j1", BEGAN), *ended("j1")[1:])
+        status, out, err = watch.ended()
+        assert (status, out) == (2, "")
+        assert err.startswith("jobstate watch: no job 'j1' is known here")
+
+
 @pytest.mark.parametrize("ids", [[], ["j1"]])
 def test_a_store_that_goes_away_ends_a_watch(ids, path, capsys, monkeypatch):
     """The world is to blame: one line says so, and the status is 2."""
