@@ -126,9 +126,12 @@ async def _put_back(job: Job[Any, Any], attempt: int | None, stop: Stop, **more:
 
 
 async def lost(work: Work, random: Random) -> None:
-    """Have a job go on whose attempt has ended with the process that ran it."""
+    """Have a job go on whose attempt has ended with the process that ran it.
+
+    One that is paused goes on once it is resumed.
+    """
     job = work.job
-    if job._state.runs:
+    if job._running:
         error = AttemptInterrupted(job.id, job.attempt)
         await _failed(work, job.attempt, error, random, {})
 

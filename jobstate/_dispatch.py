@@ -81,7 +81,7 @@ class Dispatch:
         """Take on a job that another runner has left: interrupted, or with a delay before RETRY."""
         work.not_before = loop_time() + delay
         self.take(work, timeout)
-        if work.job._state.runs:
+        if work.job._running:  # which it was, too, where it is paused
             self.start_soon(lost, work, self._random)
 
     @contextmanager

@@ -278,6 +278,54 @@ async def test_an_interrupted_attempt_is_followed_by_another():
     assert [step.dest for step in job.history] == [STARTED, RETRY, STARTED, FAILURE]
 
 
+PAUSABLE = JOB_LIFECYCLE.derive(
+    "pausable",
+    states=["PAUSED"],
+    transitions=[
+        ["pause", "STARTED", "PAUSED"],
+        ["resume", "PAUSED", "STARTED"],
+        ["revoke", "PAUSED", "REVOKED"],
+    ],
+)
+
+
+async def paused(retry: Retry | None = None) -> Durable:
+    """Return what a crash leaves of a job that was paused at its work."""
+
+    async def submit(runner: JobRunner) -> None:
+        job = await runner.submit(hang, "north", id="north", retry=retry)
+        await at_work("north")
+        await job.trigger("pause")
+
+    return await left_by(submit, lifecycle=PAUSABLE)
+
+
+@pytest.mark.parametrize(("retry", "then"), [(None, [FAILURE]), (AT_ONCE, [RETRY, STARTED])])
+async def test_a_paused_attempt_that_was_interrupted_is_one_once_it_is_resumed(retry, then):
+    """Until then it stays as it was, and nobody waits for ever after that."""
+    async with runner_of(await paused(retry), lifecycle=PAUSABLE) as runner:
+        ((job,), _) = await runner.recover()
+        await anyio.wait_all_tasks_blocked()
+        assert job.status == "PAUSED"
+        await job.trigger("resume")
+        await job.reached(then[-1], after=3)
+        await runner.aclose()
+    assert [step.dest for step in job.history[3 : 3 + len(then)]] == then
+    assert job.history[3].error.reason == "jobstate.AttemptInterrupted"
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+async def test_a_runner_closes_whose_paused_jobs_were_interrupted(resumable):
+    """They are revoked, or left as they are."""
+    store = await paused()
+    async with runner_of(store, lifecycle=PAUSABLE, resumable=resumable) as runner:
+        await runner.recover()
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            await runner.aclose()
+        assert (await store.load("north")).status == ("PAUSED" if resumable else "REVOKED")
+
+
 @pytest.mark.parametrize(("now", "seconds"), [(1_010.0, 50.0), (1_070.0, 0.0), (0.0, 60.0)])
 async def test_a_delay_keeps_its_time(now, seconds):
     """A retry is due when it would have been; a clock that was set back makes it no longer."""
