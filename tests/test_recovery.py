@@ -1425,6 +1425,21 @@ async def test_progress_of_work_is_kept():
     assert (progress.progress, progress.info) == (90, {"at": 90})
 
 
+async def test_progress_of_work_in_a_thread_is_kept():
+    """Its reports come by callbacks of the event loop, and not in a task of it."""
+
+    def counting() -> None:
+        current_job().report(90, info={"at": 90})
+
+    store = Durable()
+    async with JobRunner(store=store, functions=[counting]) as runner:
+        job = await runner.submit(counting)
+        await job.completed()
+        progress = (await store.load(job.id)).progress
+    assert isinstance(progress, Progress)
+    assert (progress.progress, progress.info) == (90, {"at": 90})
+
+
 async def test_commands_are_kept_where_they_are_registered():
     """A command of a runner that is gone is run by another one, as it was submitted."""
 
