@@ -85,8 +85,13 @@ class Program:
 
     def ended(self) -> tuple[int, str, str]:
         """Return, once it has ended, how; the rest of what it has printed; and its errors."""
-        rest, errors = self._process.communicate()
-        return self._process.returncode, rest, errors
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        if self._process.stdin is not None:
+            self.go_on()
+        # `communicate` would lose what `says` has read ahead.
+        rest, errors = self._process.stdout.read(), self._process.stderr.read()
+        return self._process.wait(), rest, errors
 
     def close(self) -> None:
         """Leave nothing of it."""
