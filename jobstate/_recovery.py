@@ -173,7 +173,7 @@ class KeptWork:
         """Return the jobs that a job comes after; whether each of them has to succeed.
 
         Raises:
-            NotRestorable: one is not there, or cannot be restored itself.
+            NotRestorable: one is not there, or cannot be read, or be restored itself.
         """
         needed = {}
         for dependency, must in recipe.after.items():
@@ -182,6 +182,11 @@ class KeptWork:
             except JobNotFound:
                 problem = f"job {dependency}, which it comes after, is not in the store any more"
                 raise NotRestorable(job_id, problem) from None
+            except (CorruptRecord, NewerFormat) as error:
+                if error.position is None:  # it is of more than one job
+                    raise
+                problem = f"job {dependency}, which it comes after, cannot be read: {error}"
+                raise NotRestorable(job_id, problem) from error
         return needed
 
 

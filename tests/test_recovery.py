@@ -677,6 +677,32 @@ async def test_a_record_that_cannot_be_read_keeps_no_other_job():
             await runner.recover()
 
 
+@pytest.mark.parametrize(
+    "error", [CorruptRecord("version", "it is odd"), NewerFormat("a stored record", 2, 1)]
+)
+async def test_a_job_that_cannot_be_read_keeps_those_alone_that_come_after_it(error):
+    """Of these it is told why they cannot be taken up, and all else is."""
+
+    class Damaged(Durable):
+        async def load(self, job_id: str) -> Any:
+            if job_id == "first":
+                raise error.at("first", 1)
+            return await super().load(job_id)
+
+    store = Damaged()
+    data = {"runner": "x", "v": 1, "function": "work"}
+    await store.create(
+        JobRecord("north", 1.0, data={**data, "args": ["n"], "after": {"first": True}})
+    )
+    await store.create(JobRecord("south", 1.0, data={**data, "args": ["s"]}))
+    async with runner_of(store) as runner:
+        taken, left = await runner.recover()
+    assert [job.id for job in taken] == ["south"]
+    why = f"job first, which it comes after, cannot be read: {error.at('first', 1)}"
+    told = {job_id: str(each) for job_id, each in left.items()}
+    assert told == {"north": f"job north cannot be restored: {why}"}
+
+
 # --- several runners ------------------------------------------------------------------------
 
 
