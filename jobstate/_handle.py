@@ -143,7 +143,7 @@ class Seen:
             change: Transition[Any] | Progress = self.job._history[-1]
         else:
             if isinstance(record, JobRecord):  # another of its id: the store has let go of ours
-                raise JobNotFound(self.job.id, 0)
+                raise JobNotFound(self.job.id, None)
             if not replay_progress(self.job, record):
                 return None
             change = record

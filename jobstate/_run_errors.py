@@ -16,14 +16,17 @@ from ._portable import named
 class JobNotFound(JobStateError, KeyError):
     """There is no job of that id here; it may never have been, or be forgotten.
 
-    *known* are the ids that there are, unless they are many.
+    *known* are the ids that there are, unless they are many. *count* is how many jobs there are;
+    ``None`` where that id is another job's by now.
     """
 
-    def __init__(self, job_id: object, count: int, known: Iterable[str] = ()) -> None:
+    def __init__(self, job_id: object, count: int | None, known: Iterable[str] = ()) -> None:
         self.job_id, self.count, self.known = job_id, count, tuple(known)
         super().__init__(job_id, count, self.known)
 
     def __str__(self) -> str:
+        if self.count is None:
+            return f"job {self.job_id!r} has been let go of, and its id is another job's by now"
         hint = nearest(str(self.job_id), self.known)
         count = "one is" if self.count == 1 else f"{self.count:,} are"
         return f"no job {self.job_id!r} is known here{hint}; {count}"

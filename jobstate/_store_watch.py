@@ -49,7 +49,7 @@ async def _follow(
         async for _, record in feed:
             if isinstance(record, JobRecord):
                 if job_id in names:  # it was let go of, and this is another of its id
-                    raise JobNotFound(job_id, 0)
+                    raise JobNotFound(job_id, None)
                 names[record.id] = record.name
                 continue
             if isinstance(record, Entry):

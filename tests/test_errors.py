@@ -272,6 +272,10 @@ SENTENCES: list[tuple[JobStateError, str]] = [
     ),
     (JobNotFound("j1", 12345), "no job 'j1' is known here; 12,345 are"),
     (
+        JobNotFound("j1", None),
+        "job 'j1' has been let go of, and its id is another job's by now",
+    ),
+    (
         DuplicateJob("j1", JobStatus.STARTED),
         "another job j1 is there already: it is STARTED",
     ),

@@ -338,7 +338,7 @@ async def test_a_handle_tells_jobs_of_one_id_apart(make, path):
             again = await stored.create("north")
             await again.start()
             await again.succeed()
-            with pytest.raises(JobNotFound):
+            with pytest.raises(JobNotFound, match="its id is another job's by now"):
                 await anext(changes)
         assert (job.status, again.status) == (FAILURE, SUCCESS)
         assert await stored.load("north") is again
