@@ -75,8 +75,8 @@ def names_of(statuses: Collection[str]) -> set[str]:
     return {named(status) for status in statuses}
 
 
-def check_prune(ended_before: float, keep: int) -> None:
-    """Return if jobs that ended before a moment can be let go of, but for some.
+def pruned_before(ended_before: float, keep: int) -> float:
+    """Return the moment before which jobs have ended that are let go of, but for some.
 
     Raises:
         TypeError: these are not POSIX seconds and a number of jobs.
@@ -84,7 +84,12 @@ def check_prune(ended_before: float, keep: int) -> None:
     """
     if not isinstance(ended_before, (int, float)):
         raise TypeError(f"ended_before is POSIX seconds, and not {type(ended_before).__name__}")
-    if isnan(ended_before):
+    try:
+        moment = float(ended_before)
+    except OverflowError:
+        raise ValueError("ended_before is POSIX seconds, and not so many") from None
+    if isnan(moment):
         raise ValueError("ended_before is POSIX seconds, and not NaN")
     if index(keep) < 0:
         raise ValueError(f"keep is how many jobs are kept, and not {keep}")
+    return moment

@@ -21,7 +21,7 @@ from .._run_errors import DuplicateJob, JobNotFound
 from .._store_errors import AlreadyClaimed, StaleVersion, StoreClosed
 from .._stored import Entry, JobRecord, Kept, StoredJob
 from ..abc import Store
-from ._asked import bounded, check_follows, check_prune, check_source, names_of, text_of
+from ._asked import bounded, check_follows, check_source, names_of, pruned_before, text_of
 from ._feeds import Feeds, Page, StoreFeed
 
 _PAGE = 64
@@ -126,14 +126,14 @@ class MemoryStore(Store):
     async def prune(self, *, ended_before: float, keep: int = 0) -> int:
         """Let go of jobs that have ended, at once."""
         self._check_open()
-        check_prune(ended_before, keep)
+        moment = pruned_before(ended_before, keep)
         ended = sorted(
             (job.ended, job.lines[0][0], job_id)
             for job_id, job in self._jobs.items()
             if job.ended is not None
         )
         to_go = ended[: max(0, len(ended) - keep)]
-        gone = [job_id for when, _, job_id in to_go if when < ended_before]
+        gone = [job_id for when, _, job_id in to_go if when < moment]
         positions: set[int] = set()
         for job_id in gone:
             positions.update(position for position, _ in self._jobs.pop(job_id).lines)

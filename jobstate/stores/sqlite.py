@@ -31,7 +31,7 @@ from ..abc import Store
 from . import _sqlite_reading as reading
 from . import _sqlite_rows as rows
 from . import _sqlite_upkeep as upkeep
-from ._asked import bounded, check_follows, check_prune, names_of, text_of
+from ._asked import bounded, check_follows, names_of, pruned_before, text_of
 from ._claims import Claims
 from ._desk import Call, Desk, Process
 from ._feeds import Feeds, Page, StoreFeed
@@ -147,8 +147,8 @@ class SQLiteStore(Store):
 
         Cancelled, some pieces may be done. Their space in the file is used for what is kept next.
         """
-        check_prune(ended_before, keep)
-        find = partial(upkeep.last_to_go, ended_before=ended_before, keep=keep)
+        moment = pruned_before(ended_before, keep)
+        find = partial(upkeep.last_to_go, ended_before=moment, keep=keep)
         last = await self._reader.ask(find)
         gone = 0
         if last is not None:
