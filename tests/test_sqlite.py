@@ -701,9 +701,14 @@ async def test_several_can_close(path):
     """All who close a store wait until it is closed."""
     store = SQLiteStore(path)
     await moved(store, 1)
+
+    async def close():
+        await store.aclose()
+        assert [each.name for each in threading.enumerate() if "jobs.db" in each.name] == []
+
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
-            tasks.start_soon(store.aclose)
+            tasks.start_soon(close)
 
 
 async def test_a_block_that_is_cancelled_as_it_is_entered_leaves_nothing(path):
