@@ -38,7 +38,8 @@ class JobHandle:
 
     Asking for one reads nothing. Each wait reads what the job went through so far, and is woken by
     whoever writes the rest, in this process or in another; waits can be cancelled, and leave
-    nothing behind. To move the job, or to have hooks on it, `StoredJobs.load` it.
+    nothing behind. ``await handle`` gives the job's result, or raises how else it ended, as
+    ``await job`` does. To move the job, or to have hooks on it, `StoredJobs.load` it.
 
     Whatever is asked of it, it may raise one of these:
 
