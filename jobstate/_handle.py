@@ -77,7 +77,12 @@ class JobHandle:
     async def reached(self, *statuses: Any, after: int = 0) -> Transition[Any]:
         """Return the first transition after a version that entered one of *statuses*.
 
-        As `Job.reached` does it, and with its errors.
+        At once if it lies in the past; as `Job.reached` does it.
+
+        Raises:
+            Unreachable: the job can no longer enter any of them.
+            UnknownStatus: the lifecycle has no such status.
+            BadArgument: there are no statuses, or *after* is no version.
         """
         checked_version(self.id, after)
         if not statuses:
@@ -99,6 +104,9 @@ class JobHandle:
 
         ``async with handle.changes() as changes: async for change in changes: …``; a change is a
         `Transition` or a `Progress`.
+
+        Raises:
+            BadArgument: *after* is no version.
         """
         return StoredChanges(self._seen(checked_version(self.id, after)))
 
@@ -111,7 +119,11 @@ class JobHandle:
             return shown(await store.load(self.id), self._shelf.lifecycles)
 
     async def history(self, after: int = 0) -> tuple[Transition[str], ...]:
-        """Return the transitions of the job after a version, in order, with names for statuses."""
+        """Return the transitions of the job after a version, in order, with names for statuses.
+
+        Raises:
+            BadArgument: *after* is no version.
+        """
         checked_version(self.id, after)
         async with self._shelf._in_use() as store:
             entries = await store.history(self.id, after=after)

@@ -306,6 +306,7 @@ class Job(Moving[T, S]):
             Unreachable: the job can no longer enter any of them. How many transitions it may
                 still make is not counted: a version to come is waited for.
             UnknownStatus: the lifecycle has no such status.
+            BadArgument: there are no statuses, or *after* is no version.
             JobAbandoned, ReentrantWait, WrongThread: as `completed` raises them.
         """
         self._check_home()
