@@ -185,7 +185,8 @@ class StoredChanges:
     An asynchronous context manager, and an iterator inside of it; that of one job ends after the
     final transition. Waiting for the next change can be cancelled, and nothing is missed. A slow
     reader delays nobody, and holds a page at most. When iterated it raises what a `JobHandle` does,
-    and ``anyio.ClosedResourceError`` outside of its block.
+    ``anyio.ClosedResourceError`` outside of its block, and ``anyio.BusyResourceError`` where
+    another task is waiting for the next change.
     """
 
     def __init__(self, block: AbstractAsyncContextManager[Seen | AllSeen]) -> None:
