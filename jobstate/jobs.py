@@ -57,6 +57,14 @@ class StoredJobs:
     ``async with jobs.open("jobs.db") as stored: job = await stored.load("north")``. Inside of it
     a loaded job is kept up to date, whoever moves it; when it is left, the store is closed, and
     waits for jobs that have not ended raise `JobAbandoned`. It belongs to one event loop.
+
+    Whatever asks the store, the entering of the block too, may raise one of these:
+
+    Raises:
+        StoreClosed: the store was closed.
+        StoreBroken, StoreBusy, ForeignStore, NewerFormat, CorruptRecord: it cannot be read or, for
+            what is to be kept, be written; see `jobstate.abc.Store`.
+        RuntimeError: the block was entered before.
     """
 
     def __init__(
@@ -247,6 +255,7 @@ class StoredJobs:
 
         Raises:
             JobNotFound: the store has no such job.
+            InvalidJobId: no job can be called that.
             NotRestorable: it follows a lifecycle that is not known here.
             JobsClosed: the block was not entered, or has been left.
             WrongThread: called outside the block's event loop.
