@@ -63,6 +63,7 @@ class SQLiteStore(Store):
     Raises:
         ValueError: *synchronous* is none of these, *patience* is not so long, or *path* names no
             file, as text.
+        TypeError: *path* is no path, or *patience* no number.
     """
 
     def __init__(
