@@ -114,7 +114,7 @@ QUESTION = Question(
     "Bytes that Python holds for each of a thousand tasks, by tracemalloc: one that sleeps, one "
     "that follows a job, one that has a transition to write. And the bytes by which a process "
     "grows that opens a store of so many jobs, loads one and asks for those that have not ended, "
-    "by what the system says is in memory: two threads, and twice the cache of SQLite.",
+    "by what the system says is in memory: two threads, and a cache of SQLite.",
     (),
     (ASLEEP,),
 )
