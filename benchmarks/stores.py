@@ -19,7 +19,7 @@ from zlib import crc32
 from jobstate import Entry, JobRecord, Transition
 from jobstate.stores import _sqlite_file, _sqlite_schema, encoded
 
-SELECT = "SELECT number, version, ended IS NOT NULL FROM job WHERE id = ?"
+SELECT = "SELECT number, version, ended IS NOT NULL, status FROM job WHERE id = ?"
 UPDATE = "UPDATE job SET version = ?, status = ? WHERE number = ?"
 CREATE = "INSERT INTO job (number, id, version, status, ended) VALUES (?, ?, ?, ?, ?)"
 INSERT = (
