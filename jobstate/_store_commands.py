@@ -22,6 +22,7 @@ import anyio
 
 from ._errors import JobStateError
 from ._run_errors import JobNotFound
+from ._store_errors import CorruptRecord, NewerFormat
 from ._store_shown import (
     JOB_HEAD,
     STEP_HEAD,
@@ -179,21 +180,33 @@ def _say_table(head: tuple[str, ...], rows: list[list[str]]) -> None:
 async def _ls(store: SQLiteStore, arguments: Namespace) -> int:
     rows: list[list[str]] = []
     before, left, now = None, arguments.limit, time.time()
-    while page := await store.jobs(statuses=arguments.status, before=before):
+    status, older = 0, False
+    while not older:
+        try:
+            page = await store.jobs(statuses=arguments.status, before=before)
+        except (CorruptRecord, NewerFormat) as error:  # a job counts, though it cannot be read
+            if error.position is None:
+                raise
+            older = not left
+            if not older:
+                status = refused("ls", error)
+                before, left = error.position, left - 1
+            continue
+        if not page:
+            break
         for stored in page[:left]:
             fields = job_fields(stored)
             if arguments.json:
                 say_json(fields)
             else:
                 rows.append(job_row(fields, now))
-        if len(page) > left:
-            break
+        older = len(page) > left
         before, left = page[-1].created, left - len(page)
-    if not arguments.json:
+    if not arguments.json and (rows or not status):
         _say_table(JOB_HEAD, rows)
-        if page:
+        if older:
             say("There are older ones: see --limit.")
-    return 0
+    return status
 
 
 async def _show(store: SQLiteStore, arguments: Namespace) -> int:

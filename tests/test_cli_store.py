@@ -21,6 +21,7 @@ from jobstate import (
     Entry,
     ErrorInfo,
     JobRecord,
+    NewerFormat,
     Progress,
     RevokeCause,
     StoreBroken,
@@ -512,6 +513,51 @@ def test_a_record_that_is_damaged_is_told(verb, path, run):
     assert err.startswith(
         f"jobstate {verb}: a stored record (of job j1, position 1) cannot be read: the record: "
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "listed", "told", "older"),
+    [("4", ["j4", "j2"], ["j3", "j1"], False), ("2", ["j4"], ["j3"], True)],
+)
+def test_a_damaged_record_keeps_no_other_job_from_the_list(limit, listed, told, older, path, run):
+    """It is told of in its place; the status is 2."""
+    keep(path, *(JobRecord(f"j{number}", BEGAN) for number in range(1, 5)))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE kept SET record = 'nonsense' WHERE position IN (1, 3)")
+    connection.close()
+    status, out, err = run("ls", path, "--limit", limit)
+    lines = out.splitlines()[1:]
+    assert (lines[len(listed) :] != []) is older
+    assert (status, [line.split()[0] for line in lines[: len(listed)]]) == (2, listed)
+    assert re.findall(r"of job (\w+)", err) == told
+    status, out, err = run("ls", path, "--limit", limit, "--json")
+    assert (status, [json.loads(line)["id"] for line in out.splitlines()]) == (2, listed)
+    assert re.findall(r"of job (\w+)", err) == told
+
+
+def test_what_is_no_fault_of_one_job_ends_the_list(path, run, monkeypatch):
+    """It cannot be passed, and is told once."""
+
+    async def fail(*args, **kwargs):
+        raise NewerFormat("store x", 2, 1)
+
+    keep(path, JobRecord("j1", BEGAN))
+    monkeypatch.setattr(SQLiteStore, "jobs", fail)
+    status, out, err = run("ls", path)
+    assert (status, out) == (2, "")
+    assert err.startswith("jobstate ls: store x is of format 2")
+    assert err.count("\n") == 1
+
+
+def test_a_damaged_record_beyond_the_limit_is_an_older_job(path, run):
+    """Nothing is told of what was not to be listed, but that there is more."""
+    keep(path, JobRecord("j1", BEGAN), JobRecord("j2", BEGAN))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE kept SET record = 'nonsense' WHERE position = 1")
+    connection.close()
+    status, out, err = run("ls", path, "--limit", "1")
+    assert (status, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["j2", "There"]
 
 
 @pytest.mark.parametrize("verb", ["show", "history", "watch"])
