@@ -164,7 +164,9 @@ async def _loaded(store: SQLiteStore, job_id: str) -> StoredJob:
     try:
         return await store.load(job_id)
     except JobNotFound as error:
-        newest = [stored.job.id for stored in await store.jobs()]
+        newest: list[str] = []
+        with suppress(CorruptRecord, NewerFormat):  # of another job
+            newest = [stored.job.id for stored in await store.jobs()]
         raise JobNotFound(job_id, error.count, newest) from None
 
 

@@ -570,6 +570,15 @@ def test_a_job_that_is_not_there_is_told_with_the_nearest(verb, store, run):
 
 
 @pytest.mark.parametrize("verb", ["show", "history", "watch"])
+def test_a_damaged_record_of_another_job_is_no_answer(verb, path, run):
+    """That the job is not there is told all the same, though without the nearest."""
+    damaged(path)
+    status, out, err = run(verb, path, "nort")
+    assert (status, out) == (2, "")
+    assert err == f"jobstate {verb}: no job 'nort' is known here; one is\n"
+
+
+@pytest.mark.parametrize("verb", ["show", "history", "watch"])
 def test_what_can_be_no_id_is_told(verb, store, run):
     """It is not looked for, and cannot forge a line."""
     status, out, err = run(verb, store, FORGED)
