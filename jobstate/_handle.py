@@ -45,7 +45,7 @@ class JobHandle:
 
     Raises:
         JobNotFound: the store has no such job.
-        StoreClosed: the store was closed, or is while they wait.
+        StoreClosed: the store was closed, or is meanwhile.
         StoreBroken, StoreBusy, ForeignStore, NewerFormat, CorruptRecord: it cannot be read.
         NotRestorable: the job follows a lifecycle that is not known here; not raised by `snapshot`
             and `history`, which know its statuses by their names.
