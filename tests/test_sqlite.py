@@ -116,7 +116,7 @@ async def test_how_safe_it_is_is_told_to_sqlite(synchronous, number, path):
     """Both connections are as safe as was asked, and keep a write-ahead log."""
     async with SQLiteStore(path, synchronous=synchronous) as store:
         reader = await store._reader.ask(lambda c: c.execute("PRAGMA synchronous").fetchone())
-        writer = await store._writer.ask(lambda w: w._run("PRAGMA synchronous").fetchone())
+        writer = await store._writer.ask(lambda w: w.run("PRAGMA synchronous").fetchone())
         assert reader == writer == (number,)
     with plain(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -161,8 +161,8 @@ def overwriting(patch):
     """Have whoever comes last create the job."""
 
     def create(self, job, text):
-        self._run("DELETE FROM kept WHERE job = (SELECT number FROM job WHERE id = ?)", (job.id,))
-        self._run("DELETE FROM job WHERE id = ?", (job.id,))
+        self.run("DELETE FROM kept WHERE job = (SELECT number FROM job WHERE id = ?)", (job.id,))
+        self.run("DELETE FROM job WHERE id = ?", (job.id,))
         return create_one(self, job, text)
 
     create_one = _sqlite_rows.Writing.create
@@ -185,8 +185,8 @@ def unconditional(patch):
     """Have whoever comes last take the version."""
 
     def append(self, entry, text, expected):
-        self._run("DELETE FROM kept WHERE version = ?", (entry.transition.version,))
-        self._run("UPDATE job SET version = ?, ended = NULL", (expected,))
+        self.run("DELETE FROM kept WHERE version = ?", (entry.transition.version,))
+        self.run("UPDATE job SET version = ?, ended = NULL", (expected,))
         return compare_and_set(self, entry, text, expected)
 
     compare_and_set = _sqlite_rows.Writing.append
@@ -340,7 +340,7 @@ async def test_what_fails_in_one_spares_its_neighbours(fail, said, path, monkeyp
     def hostile(self, job, text):
         position = create(self, job, text)
         if job.id == "bad":
-            fail(self._run)
+            fail(self.run)
         return position
 
     monkeypatch.setattr(_sqlite_rows.Writing, "create", hostile)
@@ -383,7 +383,7 @@ def half_done(writing):
 def against_a_rule(writing):
     """Break a rule of the file, after breaking none."""
     creating("half")(writing)
-    writing._run("UPDATE job SET version = -1 WHERE id = 'half'")
+    writing.run("UPDATE job SET version = -1 WHERE id = 'half'")
 
 
 @pytest.mark.parametrize("refused", [half_done, against_a_rule])

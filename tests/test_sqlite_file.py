@@ -467,7 +467,7 @@ async def test_a_full_disk_is_told(path):
         await store.create(job_record())
 
         def limit(pages):
-            return lambda writing: writing._run(f"PRAGMA max_page_count={pages}").fetchone()
+            return lambda writing: writing.run(f"PRAGMA max_page_count={pages}").fetchone()
 
         await store._writer.ask(limit(1))
         with pytest.raises(StoreBroken, match="the disk is full"):

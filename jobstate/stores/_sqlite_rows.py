@@ -33,7 +33,7 @@ class Writing:
     """One group of writes: each as a whole or not at all, and all of them by one commit."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._run = connection.cursor().execute
+        self.run = connection.cursor().execute
         """Runs a statement; what it gives is taken before the next. A cursor each takes 0.2 µs."""
 
         self.position = position_of(connection)
@@ -41,19 +41,19 @@ class Writing:
     def create(self, job: JobRecord, text: str) -> int:
         """Write how a job begins; see `jobstate.abc.Store.create`."""
         position = self.position + 1
-        added = self._run(
+        added = self.run(
             "INSERT INTO job (number, id, version, status) VALUES (?, ?, 0, ?)"
             " ON CONFLICT (id) DO NOTHING",
             (position, job.id, named(job.status)),
         )
         if not added.rowcount:
-            found = self._run("SELECT number, status FROM job WHERE id = ?", (job.id,))
+            found = self.run("SELECT number, status FROM job WHERE id = ?", (job.id,))
             number, status = found.fetchone()
             there, append_id = self._there(job.id, number, 0)
             if append_id == job.append_id:
                 return there
             raise DuplicateJob(job.id, status)
-        self._run(_INSERT, (position, position, 0, job.append_id, text, crc_of(text)))
+        self.run(_INSERT, (position, position, 0, job.append_id, text, crc_of(text)))
         self.position = position
         return position
 
@@ -61,31 +61,31 @@ class Writing:
         """Write a transition; see `jobstate.abc.Store.append`."""
         step, position = entry.transition, self.position + 1
         # Nobody else writes until the commit.
-        number, version, final, status = find(self._run, step.job_id)
+        number, version, final, status = find(self.run, step.job_id)
         if version != expected or final:
             return self._there_already(entry, expected, number, version, final)
         check_source(entry, status)
         moved = step.version, named(step.dest)
         if entry.final:
             move = "UPDATE job SET version = ?, status = ?, ended = ? WHERE number = ?"
-            self._run(move, (*moved, step.timestamp, number))
+            self.run(move, (*moved, step.timestamp, number))
         else:  # nor are the indexes touched that depend on the end
-            self._run("UPDATE job SET version = ?, status = ? WHERE number = ?", (*moved, number))
-        self._run(_INSERT, (position, number, step.version, entry.append_id, text, crc_of(text)))
+            self.run("UPDATE job SET version = ?, status = ? WHERE number = ?", (*moved, number))
+        self.run(_INSERT, (position, number, step.version, entry.append_id, text, crc_of(text)))
         self.position = position
         return position
 
     def report(self, progress: Progress, text: str) -> None:
         """Write the last progress; see `jobstate.abc.Store.report`."""
-        number, version, *_ = find(self._run, progress.job_id)
+        number, version, *_ = find(self.run, progress.job_id)
         if progress.version > version:
             raise StaleVersion(progress.job_id, progress.version, version)
-        kept = self._run(
+        kept = self.run(
             "SELECT record, crc FROM kept WHERE job = ? AND version = ?", (number, REPORT)
         ).fetchone()
-        if kept is None or record_of(self._run, number, number, *kept).version <= progress.version:
+        if kept is None or record_of(self.run, number, number, *kept).version <= progress.version:
             self.position += 1
-            self._run(
+            self.run(
                 f"{_INSERT} ON CONFLICT (job, version)"
                 " DO UPDATE SET position = excluded.position, record = excluded.record,"
                 " crc = excluded.crc",
@@ -107,7 +107,7 @@ class Writing:
 
     def _there(self, job_id: str, number: int, version: int) -> tuple[int, str]:
         """Return where a version of a job is, and the ``append_id`` of what is there."""
-        row: tuple[int, str] | None = self._run(
+        row: tuple[int, str] | None = self.run(
             "SELECT position, append_id FROM kept WHERE job = ? AND version = ?", (number, version)
         ).fetchone()
         if row is None:

@@ -30,7 +30,7 @@ def last_to_go(connection: sqlite3.Connection, ended_before: float, keep: int) -
 
 def let_go(writing: Writing, last: Ended) -> int:
     """Delete the next piece of the jobs up to the last one to go; return how many they were."""
-    run = writing._run
+    run = writing.run
     found = run(
         "SELECT number, version FROM job WHERE ended IS NOT NULL AND (ended, number) <= (?, ?)"
         " ORDER BY ended, number LIMIT ?",
