@@ -703,6 +703,21 @@ async def test_a_job_that_cannot_be_read_keeps_those_alone_that_come_after_it(er
     assert told == {"north": f"job north cannot be restored: {why}"}
 
 
+async def test_what_is_no_fault_of_one_record_ends_recovering():
+    """Where no record is named that could be passed, the store is to blame."""
+
+    class Damaged(Durable):
+        async def load(self, job_id: str) -> Any:
+            raise CorruptRecord("the counter", "it is missing")
+
+    store = Damaged()
+    data = {"runner": "x", "v": 1, "function": "work", "args": ["n"], "after": {"first": True}}
+    await store.create(JobRecord("north", 1.0, data=data))
+    async with runner_of(store) as runner:
+        with pytest.raises(CorruptRecord, match="the counter"):
+            await runner.recover()
+
+
 # --- several runners ------------------------------------------------------------------------
 
 
