@@ -120,7 +120,7 @@ class StoredJob:
         job, progress, status, error = self.job, self.progress, self.status, self.error
         means = meaning or status
         steps = [entry.transition for entry in self.entries]
-        attempt = steps[-1].attempt if steps else 0
+        attempt = steps[-1].attempt if steps else int(means == "STARTED")
         percent = 0.0
         retry = next((step for step in reversed(steps) if not step.internal), None)
         info = job.info if progress is None else progress.info

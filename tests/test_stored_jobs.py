@@ -62,6 +62,13 @@ REVIEW = Lifecycle[str](
     means={"MERGED": SUCCESS},
 )
 
+LIVE = Lifecycle[str](
+    "live",
+    states=["BUSY", {"name": "FAILURE", "final": True}],
+    transitions=[["fail", "BUSY", "FAILURE"]],
+    means={"BUSY": STARTED},
+)
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -1253,6 +1260,14 @@ async def test_statuses_of_ones_own_are_shown_as_what_they_mean(path):
     )
     again = await jobs.open(path, lifecycles=[changed]).get("north").snapshot()
     assert again == shot
+
+
+async def test_a_job_that_begins_with_an_attempt_is_shown_as_it_is(path):
+    """What begins running is on its first attempt, before it has made any step."""
+    async with jobs.open(path, lifecycles=[LIVE]) as stored:
+        job = await stored.create("north", lifecycle=LIVE)
+        assert (await stored.get("north").snapshot()).attempt == 1
+        assert await stored.list() == [job.snapshot()]
 
 
 async def test_a_step_that_the_lifecycle_lacks_abandons_the_job(path):
