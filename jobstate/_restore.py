@@ -55,11 +55,12 @@ def restored(
     """
     job = begun(stored.job, lifecycles, clock)
     progress = stored.progress
-    for entry in stored.entries:
-        replay(job, entry)
+    while True:
         if progress is not None and progress.version == job.version:
             replay_progress(job, progress)
-    return job
+        if job.version == stored.version:
+            return job
+        replay(job, stored.entries[job.version])
 
 
 def shown(stored: StoredJob, lifecycles: Lifecycles) -> Snapshot[Any, str]:

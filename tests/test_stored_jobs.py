@@ -1270,6 +1270,20 @@ async def test_a_job_that_begins_with_an_attempt_is_shown_as_it_is(path):
         assert await stored.list() == [job.snapshot()]
 
 
+async def test_a_job_that_begins_with_an_attempt_is_loaded_with_its_progress(path):
+    """What was reported before the first step is known to whoever loads the job, and after it."""
+    async with jobs.open(path, lifecycles=[LIVE]) as stored:
+        job = await stored.create("north", lifecycle=LIVE)
+        job.report(40, info={"rows": 4})
+    async with jobs.open(path, lifecycles=[LIVE]) as stored:
+        again = await stored.load("north")
+        assert again.snapshot() == job.snapshot()
+        await again.fail("gone")
+    async with jobs.open(path, lifecycles=[LIVE]) as stored:
+        assert (await stored.load("north")).snapshot() == again.snapshot()
+        assert await stored.get("north").snapshot() == again.snapshot()
+
+
 async def test_a_step_that_the_lifecycle_lacks_abandons_the_job(path):
     """A step of a process with another lifecycle of that name cannot be taken; waits are told."""
     wider = JOB_LIFECYCLE.derive(
