@@ -137,7 +137,7 @@ class StoredJob:
             name=job.name,
             status=status,
             version=self.version,
-            progress=100.0 if means == "SUCCESS" else percent,
+            progress=100.0 if means == "SUCCESS" and self.final else percent,
             attempt=attempt,
             max_attempts=job.max_attempts,
             result=result,
@@ -148,6 +148,6 @@ class StoredJob:
             created_at=moment(job.timestamp),
             updated_at=moment(max(moments)),
             retry_at=moment(retry.timestamp + (retry.delay or 0.0))
-            if retry is not None and means == "RETRY"
+            if retry is not None and means == "RETRY" and not self.final
             else None,
         )

@@ -1284,6 +1284,21 @@ async def test_a_job_that_begins_with_an_attempt_is_loaded_with_its_progress(pat
         assert await stored.get("north").snapshot() == again.snapshot()
 
 
+async def test_a_status_named_like_another_that_does_not_mean_it_is_shown_so(path):
+    """What is named SUCCESS and is no end is not done, and what ended as RETRY is not due."""
+    odd = Lifecycle[str](
+        "odd",
+        states=["OPEN", "SUCCESS", {"name": "RETRY", "final": True}],
+        transitions=[["merge", "OPEN", "SUCCESS"], ["close", "SUCCESS", "RETRY"]],
+    )
+    async with jobs.open(path, lifecycles=[odd]) as stored:
+        job = await stored.create("north", lifecycle=odd)
+        for trigger in ("merge", "close"):
+            await job.trigger(trigger)
+            assert await stored.get("north").snapshot() == job.snapshot()
+            assert await jobs.open(path).get("north").snapshot() == job.snapshot()
+
+
 async def test_a_step_that_the_lifecycle_lacks_abandons_the_job(path):
     """A step of a process with another lifecycle of that name cannot be taken; waits are told."""
     wider = JOB_LIFECYCLE.derive(
