@@ -476,6 +476,10 @@ def block():
     print("blocked", flush=True)
     threading.Event().wait()
 
+if __name__ == "__mp_main__" and "interrupt" in sys.argv:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where tests run
+    signal.raise_signal(signal.SIGINT)
+
 async def run(function):
     print(await pool.run(function, (), Attempt("j1", "print", 1, 1, {}, tell=print)), flush=True)
 
@@ -524,6 +528,13 @@ def test_a_program_that_does_not_close_ends_all_the_same(tmp_path):
     with start(tmp_path) as program:
         assert hello(program)
         assert program.stdout.read() == ""  # the end of all who had it
+    assert program.returncode == 0
+
+
+def test_the_keyboard_interrupts_no_process_that_starts(tmp_path):
+    """Ctrl-C in a terminal does not end the work of a process that has yet to load the program."""
+    with start(tmp_path, "interrupt") as program:
+        assert hello(program)
     assert program.returncode == 0
 
 

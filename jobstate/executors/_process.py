@@ -65,6 +65,8 @@ def serve(channel: Connection, lifeline: Connection) -> None:
     if sys.platform != "win32":
         os.setsid()  # what it starts is ended with it, and not by Ctrl-C: the parent decides
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":  # it was blocked while nothing ignored it
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop.on_signal)
     threading.Thread(target=stop.listen, args=(lifeline,), daemon=True).start()

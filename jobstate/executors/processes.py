@@ -261,13 +261,19 @@ class _Worker:
             order.end(None, self._end)
 
     def _start(self) -> None:
-        from multiprocessing import get_context  # which takes as long to import as all of jobstate
+        # To import this takes as long as to import all of jobstate.
+        from multiprocessing import get_context, resource_tracker
 
         context = get_context("spawn")
         channel, theirs = context.Pipe()
         their_lifeline, ours = context.Pipe(duplex=False)
         self._channel = self._ours.enter_context(channel)
         self._lifeline = self._ours.enter_context(ours)
+        if sys.platform != "win32":
+            # Ctrl-C in a terminal reaches the process too, before it can ignore that: it inherits
+            # what is blocked in this thread, and what begins with the first one would unblock it.
+            resource_tracker.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         with theirs, their_lifeline:
             process = context.Process(target=serve, args=(theirs, their_lifeline))
             process.start()
