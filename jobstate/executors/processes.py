@@ -322,10 +322,13 @@ class _Worker:
             return "was never started"
         _end(process)  # it has closed the channel, so there is nothing more to come of it
         process.join()
-        code = cast(int, process.exitcode)
-        process.close()
+        code = process.exitcode
+        with suppress(ValueError):  # nobody has been told yet that it has ended
+            process.close()
         atexit.unregister(self._kill)
         self._ours.close()
+        if code is None:  # another thread of the program has reaped it, as multiprocessing does
+            return "has ended"
         return f"was ended by {signal_name(-code)}" if code < 0 else f"exited with {code}"
 
     def close(self) -> None:
