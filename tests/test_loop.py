@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from queue import SimpleQueue
 from types import ModuleType
 from typing import Any
 
@@ -28,7 +29,17 @@ from jobstate import (
     ReentrantTrigger,
     WrongThread,
 )
-from jobstate._loop import at_once, call_soon, describe, finish, home, running_loop, task, waiter
+from jobstate._loop import (
+    at_once,
+    call_soon,
+    describe,
+    finish,
+    home,
+    loop_time,
+    running_loop,
+    task,
+    waiter,
+)
 
 PENDING, STARTED, SUCCESS, FAILURE, RETRY, REVOKED = JobStatus
 
@@ -922,3 +933,23 @@ def test_trio_may_be_imported_in_another_thread_meanwhile(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "trio", ModuleType("trio"))
     assert "no event loop runs" in describe(home())
     assert task() is None
+
+
+def test_the_clock_is_read_in_the_host_of_a_guest_run():
+    """Where Trio is a guest, what its host calls back comes between its steps, as a click does."""
+    calls = SimpleQueue[Any]()
+    read: list[float] = []
+
+    async def main():
+        clicked = trio.Event()
+        calls.put(lambda: (read.append(loop_time()), clicked.set()))
+        await clicked.wait()
+
+    trio.lowlevel.start_guest_run(
+        main,
+        run_sync_soon_threadsafe=calls.put,
+        done_callback=lambda outcome: calls.put(None),
+    )
+    while (call := calls.get()) is not None:
+        call()
+    assert read
