@@ -153,14 +153,11 @@ class Seen:
         record = (await anext(self._feed)).record
         if isinstance(record, Entry):
             replay(self.job, record)
-            change: Transition[Any] | Progress = self.job._history[-1]
-        else:
-            if isinstance(record, JobRecord):  # another of its id: the store has let go of ours
-                raise JobNotFound(self.job.id, None)
-            if not replay_progress(self.job, record):
-                return None
-            change = record
-        return change if self.job.version > self._after else None
+            return self.job._history[-1] if self.job.version > self._after else None
+        if isinstance(record, JobRecord):  # another of its id: the store has let go of ours
+            raise JobNotFound(self.job.id, None)
+        known = replay_progress(self.job, record)
+        return record if known and self.job.version >= self._after else None
 
 
 class AllSeen:

@@ -248,13 +248,33 @@ async def test_a_handle_reads_every_change(path):
         with pytest.raises(anyio.ClosedResourceError):
             await anext(changes)
         async with handle.changes(after=1) as changes:
-            assert [change.version async for change in changes] == [2]
+            assert await told(changes, 2) == [("north", 1, 40), ("north", 2, SUCCESS)]
+        async with handle.changes(after=2) as changes:
+            assert [change async for change in changes] == []
         assert [step.dest for step in await handle.history()] == ["STARTED", "SUCCESS"]
         assert [step.version for step in await handle.history(after=1)] == [2]
         with pytest.raises(BadArgument):
             handle.changes(after="x")  # type: ignore[arg-type]
         with pytest.raises(BadArgument):
             await handle.history(after=True)
+
+
+async def test_a_handle_reads_progress_that_follows_the_version_it_begins_after(path):
+    """Whoever knows all steps so far is told of progress before the next, as by the job itself."""
+    with anyio.fail_after(5):
+        async with jobs.open(path, lifecycles=[LIVE]) as stored:
+            job = await stored.create("north", lifecycle=LIVE)
+            async with job.changes() as mine, stored.get("north").changes() as theirs:
+                job.report(40)
+                assert await told(mine, 1) == await told(theirs, 1) == [("north", 0, 40)]
+            other = await stored.create("south")
+            await other.start()
+            async with (
+                other.changes(after=1) as mine,
+                stored.get("south").changes(after=1) as theirs,
+            ):
+                other.report(50)
+                assert await told(mine, 1) == await told(theirs, 1) == [("south", 1, 50)]
 
 
 async def test_waits_can_be_cancelled(path):
