@@ -418,7 +418,7 @@ async def test_death_is_noticed_though_a_fork_lives_on(pool, work, tmp_path):
     await anyio.to_thread.run_sync(path.write_text, said)
 
 
-async def test_a_process_that_another_thread_has_reaped_is_told(monkeypatch):
+async def test_a_process_that_another_thread_has_reaped_is_told(work, monkeypatch):
     """As multiprocessing does with all its processes whenever one is started or listed."""
     from multiprocessing.process import BaseProcess
 
@@ -432,7 +432,7 @@ async def test_a_process_that_another_thread_has_reaped_is_told(monkeypatch):
     with monkeypatch.context() as patch, anyio.fail_after(30):
         patch.setattr(BaseProcess, "join", late)
         with pytest.raises(WorkerDied, match="has ended before the work was done"):
-            await pool.run(os._exit, (3,), Told())
+            await pool.run(work.die, (3,), Told())
     await pool.aclose()
 
 
