@@ -253,13 +253,15 @@ def test_jobs_are_forgotten_as_a_runner_forgets_them(backend):
 
 def test_hooks_are_called_in_the_thread_of_the_event_loop(jobs):
     """They hear of all jobs, until they are removed, and of each once."""
-    heard = []
+    heard, called = [], threading.Event()
 
     def hook(event):
         heard.append((event.job.id, threading.current_thread()))
+        called.set()
 
     registration = jobs.on(SUCCESS, hook)
-    jobs.submit(double, 1, id="first").wait(60)
+    jobs.submit(double, 1, id="first")
+    assert called.wait(60)
     registration.remove()
     jobs.submit(double, 2, id="second").wait(60)
     [(job_id, thread)] = heard
