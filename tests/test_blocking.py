@@ -407,7 +407,7 @@ def test_a_job_that_is_abandoned_wakes_who_waits(backend):
 def test_in_the_thread_of_the_event_loop_nothing_is_waited_for(jobs, gate):
     """A hook that would have everything stand still is told so; it may submit, and look."""
     other = jobs.submit(gate, id="other")
-    told, more = [], []
+    told, more, called = [], [], threading.Event()
 
     def hook(event):
         if event.job.id == "other":
@@ -421,9 +421,11 @@ def test_in_the_thread_of_the_event_loop_nothing_is_waited_for(jobs, gate):
             more.append(jobs.submit(half, 2))
             more.append(jobs.on(SUCCESS, print))
             more.pop().remove()
+            called.set()
 
     jobs.on(SUCCESS, hook)
-    jobs.submit(double, 1).wait(60)
+    jobs.submit(double, 1)
+    assert called.wait(60)
     assert more[0].result(60) == 1
     assert set(told) == {"waiting", "cancelling"}
 
