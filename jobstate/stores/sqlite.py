@@ -84,11 +84,11 @@ class SQLiteStore(Store):
         self._file = File(Path(os.path.realpath(where)), synchronous, patience, create=create)
         self._feeds = Feeds(self._page, self._newest)
         self._claims = Claims(self._file.name, self._file.bells, self._feeds.check)
-        self._waking = Waking(self._file, self._feeds, self._tell)
         name, process, close = self._file.name, Process(), self._file.close
         connect, left = self._connect, self._left
         self._writer = Desk(name, process, connect, self._write, close, left, self._tidy)
         self._reader = Desk(name, process, connect, self._serve, close, left)
+        self._waking = Waking(self._file, self._feeds, self._reader.tell)
 
     def __repr__(self) -> str:
         return f"<SQLiteStore {self._file.name}>"
@@ -214,11 +214,6 @@ class SQLiteStore(Store):
 
     async def _newest(self) -> int:
         return await self._reader.ask(reading.position_of)
-
-    def _tell(
-        self, work: Callable[[sqlite3.Connection], object], failed: Callable[[], object]
-    ) -> None:
-        self._reader.tell(work, failed)
 
     # --- in the threads ---
 
