@@ -8,14 +8,19 @@ from ..abc import Store
 from ._store_tools import LONG, job_record, moved, report, step
 
 
-async def check_unfinished_are_found(store: Store) -> None:
-    """Every job that has not ended is found once, in the order of creation, page by page."""
+async def _filled(store: Store) -> None:
+    """Create many jobs: of each three, one ends, one starts, and one waits."""
     for number in range(LONG):
         await store.create(job_record(f"n{number}"))
     for number in range(0, LONG, 3):
         await store.append(step(1, "END", f"n{number}", final=True), expected=0)
     for number in range(1, LONG, 3):
         await store.append(step(1, job_id=f"n{number}"), expected=0)
+
+
+async def check_unfinished_are_found(store: Store) -> None:
+    """Every job that has not ended is found once, in the order of creation, page by page."""
+    await _filled(store)
     await store.report(report(1, 50.0, "n1"))
     found: list[StoredJob] = []
     while page := await store.unfinished(after=found[-1].created if found else 0):
@@ -28,12 +33,7 @@ async def check_unfinished_are_found(store: Store) -> None:
 async def check_jobs_are_listed(store: Store) -> None:
     """Every job is listed once, the newest first, page by page; or those in some statuses."""
     assert await store.jobs() == []
-    for number in range(LONG):
-        await store.create(job_record(f"n{number}"))
-    for number in range(0, LONG, 3):
-        await store.append(step(1, "END", f"n{number}", final=True), expected=0)
-    for number in range(1, LONG, 3):
-        await store.append(step(1, job_id=f"n{number}"), expected=0)
+    await _filled(store)
     for statuses, due in (
         ((), (0, 1, 2)),
         (["END"], (0,)),
