@@ -25,6 +25,7 @@ from ._jobs import Jobs
 from ._keeper import Keeper
 from ._lifecycle import Lifecycle
 from ._loop import describe, home
+from ._portable import named
 from ._records import Snapshot
 from ._restore import shown
 from ._run_errors import JobsClosed
@@ -73,7 +74,7 @@ class StoredJobs:
         self._given = store if isinstance(store, Store) else None
         self._path = None if isinstance(store, Store) else os.fspath(store)
         if self._path is not None:
-            self._of_path(create=False)  # says so where it names no file
+            self._store(create=False)  # says so where it names no file
             self._path = os.path.abspath(self._path)  # wherever the program goes later
         self.lifecycles: Mapping[str, Lifecycle[Any]] = _by_name(lifecycles)
         """The lifecycles that are known, by their names."""
@@ -113,7 +114,7 @@ class StoredJobs:
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
-        store = self._of_path(create=True) if self._given is None else self._given
+        store = self._store(create=True)
         self._keeper = Keeper(store, self._jobs, self.lifecycles.values(), clock=time.time)
         self._home = home()
         try:
@@ -140,8 +141,7 @@ class StoredJobs:
             yield self._open
             return
         if self._aside is None:
-            given = self._given
-            self._aside = self._of_path(create=False) if given is None else given
+            self._aside = self._store(create=False)
         self._users += 1
         try:
             yield self._aside
@@ -153,10 +153,13 @@ class StoredJobs:
                     with anyio.CancelScope(shield=True):
                         await store.aclose()
 
-    def _of_path(self, *, create: bool) -> Store:
+    def _store(self, *, create: bool) -> Store:
+        """Return the store that was given, or a new one on the file, which is perhaps made."""
+        if self._path is None:
+            assert self._given is not None
+            return self._given
         from .stores.sqlite import SQLiteStore
 
-        assert self._path is not None
         return SQLiteStore(self._path, create=create)
 
     # --- reading ---
@@ -183,7 +186,7 @@ class StoredJobs:
             raise ValueError(f"limit is how many jobs are listed at most, and not {limit}")
         found: list[Snapshot[Any, str]] = []
         before: int | None = None
-        wanted: Collection[str] = [getattr(status, "name", status) for status in statuses]
+        wanted: Collection[str] = [named(status) for status in statuses]
         async with self._in_use() as store:
             while limit is None or len(found) < limit:
                 page = await store.jobs(statuses=wanted, before=before)
