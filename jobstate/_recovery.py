@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ._errors import JobStateError
 from ._ids import new_id
@@ -20,6 +20,7 @@ from ._jobs import Jobs
 from ._keeper import Keeper
 from ._lifecycle import Lifecycle
 from ._options import work_name
+from ._paging import each_job
 from ._recipe import Recipe, Registered, is_recipe, read, written
 from ._run_errors import DependencyCycle, JobNotFound, RunnerClosed
 from ._store_errors import (
@@ -148,19 +149,12 @@ class KeptWork:
     async def _unfinished(self, left: dict[str, JobStateError]) -> list[StoredJob]:
         """Return what runners have not ended, in the order in which it was made."""
         found: list[StoredJob] = []
-        after = 0
-        while True:
-            try:
-                page = await self._store.unfinished(after=after)
-            except (CorruptRecord, NewerFormat) as error:
-                if error.position is None or error.job_id is None:
-                    raise
-                left[error.job_id], after = error, error.position
-                continue
-            if not page:
-                return found
-            found += [each for each in page if is_recipe(each.job.data)]
-            after = page[-1].created
+        async for each in each_job(lambda after: self._store.unfinished(after=after), 0):
+            if not isinstance(each, StoredJob):
+                left[cast(str, each.job_id)] = each
+            elif is_recipe(each.job.data):
+                found.append(each)
+        return found
 
     async def _give_back(self) -> None:
         """Let others have what is not needed, unless a call of `recovered` is about to need it."""

@@ -14,13 +14,14 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ._errors import JobStateError
+from ._paging import each_job
 from ._run_errors import JobNotFound
 from ._store_errors import CorruptRecord, NewerFormat
 from ._store_shown import (
@@ -181,29 +182,20 @@ def _say_table(head: tuple[str, ...], rows: list[list[str]]) -> None:
 
 async def _ls(store: SQLiteStore, arguments: Namespace) -> int:
     rows: list[list[str]] = []
-    before, left, now = None, arguments.limit, time.time()
-    status, older = 0, False
-    while not older:
-        try:
-            page = await store.jobs(statuses=arguments.status, before=before)
-        except (CorruptRecord, NewerFormat) as error:  # a job counts, though it cannot be read
-            if error.position is None:
-                raise
-            older = not left
-            if not older:
-                status = refused("ls", error)
-                before, left = error.position, left - 1
-            continue
-        if not page:
-            break
-        for stored in page[:left]:
-            fields = job_fields(stored)
-            if arguments.json:
-                say_json(fields)
+    left, now, status, older = arguments.limit, time.time(), 0, False
+    newest = each_job(lambda before: store.jobs(statuses=arguments.status, before=before), None)
+    async with aclosing(newest):
+        async for each in newest:
+            if not left:
+                older = True
+                break
+            left -= 1  # a job counts, though it cannot be read
+            if not isinstance(each, StoredJob):
+                status = refused("ls", each)
+            elif arguments.json:
+                say_json(job_fields(each))
             else:
-                rows.append(job_row(fields, now))
-        older = len(page) > left
-        before, left = page[-1].created, left - len(page)
+                rows.append(job_row(job_fields(each), now))
     if not arguments.json and (rows or not status):
         _say_table(JOB_HEAD, rows)
         if older:

@@ -85,6 +85,7 @@ ORDER = [
     "jobstate._timers",
     "jobstate._retry",
     "jobstate._recipe",
+    "jobstate._paging",
     "jobstate._reports",
     "jobstate._restore",
     "jobstate._keeper",
