@@ -83,6 +83,18 @@ def nothing_is_left():
     assert [thread.name for thread in threading.enumerate() if "jobs.db" in thread.name] == []
 
 
+def held_as_it_starts(job: Any) -> tuple[anyio.Event, anyio.Event]:
+    """Have a job stay in a hook once it starts: return events, that it does and that it goes on."""
+    inside, go_on = anyio.Event(), anyio.Event()
+
+    async def hold(event: Any) -> None:
+        inside.set()
+        await go_on.wait()
+
+    job.on(STARTED, hold)
+    return inside, go_on
+
+
 async def told(changes: Any, number: int) -> list[tuple[Any, ...]]:
     """Return so many changes, in short."""
     read: list[tuple[Any, ...]] = []
@@ -587,16 +599,10 @@ async def test_a_job_catches_up_though_nobody_waits_for_it_to():
 
 async def test_a_job_in_the_middle_of_a_transition_catches_up_after_it(path):
     """What is heard while a hook runs is taken once the job is free, in order."""
-    inside, go_on = anyio.Event(), anyio.Event()
     async with jobs.open(path) as here, jobs.open(path) as there:
         mine = await here.create("north")
         theirs = await there.load("north")
-
-        async def hold(event: Any) -> None:
-            inside.set()
-            await go_on.wait()
-
-        mine.on(STARTED, hold)
+        inside, go_on = held_as_it_starts(mine)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(mine.start)
             await inside.wait()
@@ -876,15 +882,9 @@ async def test_a_job_that_could_not_be_read_is_heard_of_again():
             return await super().load(job_id)
 
     store = Unread()
-    inside, go_on = anyio.Event(), anyio.Event()
     async with jobs.open(store) as stored:
         job = await stored.create("north")
-
-        async def hold(event: Any) -> None:
-            inside.set()
-            await go_on.wait()
-
-        job.on(STARTED, hold)
+        inside, go_on = held_as_it_starts(job)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(job.start)
             await inside.wait()
@@ -1122,15 +1122,9 @@ async def test_progress_of_what_the_store_has_lost_is_left_out(caplog):
 async def test_progress_is_known_of_a_job_that_was_behind():
     """What is reported of a step that a job has yet to hear of is known once it has."""
     store = Slow()
-    inside, go_on = anyio.Event(), anyio.Event()
     async with jobs.open(store) as stored:
         job = await stored.create("north")
-
-        async def hold(event: Any) -> None:
-            inside.set()
-            await go_on.wait()
-
-        job.on(STARTED, hold)
+        inside, go_on = held_as_it_starts(job)
         async with anyio.create_task_group() as tasks, job.changes(after=1) as changes:
             tasks.start_soon(job.start)
             await inside.wait()
