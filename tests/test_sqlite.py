@@ -13,7 +13,6 @@ import threading
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from zlib import crc32
 
 import anyio
@@ -44,15 +43,9 @@ from jobstate.testing import DURABLE_STORE_CHECKS, STORE_CHECKS
 from jobstate.testing import _store_tools as tools
 from jobstate.testing._store_tools import job_record, moved, next_of, report, step, versions_of
 
+from .system.connection import plain  # type: ignore[import-not-found]  # tests are no package
+
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_is_left_of_a_store")]
-GOLDEN = Path(__file__).parent / "golden"
-
-
-@contextmanager
-def plain(path):
-    """A connection of another program to a file."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        yield connection
 
 
 # --- promises -------------------------------------------------------------------------------

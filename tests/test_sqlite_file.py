@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from zlib import crc32
@@ -37,15 +37,10 @@ from jobstate.stores import (
 from jobstate.stores.sqlite import SQLiteStore
 from jobstate.testing._store_tools import job_record, moved, next_of, report, step, versions_of
 
+from .system.connection import plain  # type: ignore[import-not-found]  # tests are no package
+
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_is_left_of_a_store")]
 GOLDEN = Path(__file__).parent / "golden"
-
-
-@contextmanager
-def plain(path):
-    """A connection of another program to a file."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        yield connection
 
 
 # --- bad files ------------------------------------------------------------------------------
